@@ -1,0 +1,140 @@
+"""The exception tree. Every message says what could not be done, what was given, what there is and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = [
+    "EXIT_CODES",
+    "EvidenceError",
+    "InternalError",
+    "NewerFormatError",
+    "NotARunError",
+    "QueryError",
+    "RunNotFoundError",
+    "ScriptNotFoundError",
+    "SettingError",
+    "StoreError",
+    "UnbugError",
+    "UnknownRuleError",
+    "UsageError",
+    "ValueNotLoggableError",
+]
+
+EXIT_CODES: dict[int, str] = {
+    0: "the program, or the command, succeeded",
+    1: "unbug itself failed",
+    2: "the command line, a setting or a query was wrong",
+    3: "the program succeeded, but a finding at or above `--fail-on` stands",
+}
+"""Exit codes of `unbug`, in one table. `unbug run` ends with the program's own code if that is not 0."""
+
+
+class UnbugError(Exception):
+    """Anything unbug says it cannot do. `exit_code` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class InternalError(UnbugError):
+    """A fault of unbug itself; never the user's."""
+
+
+class UsageError(UnbugError):
+    """The call was wrong."""
+
+    exit_code = 2
+
+
+class SettingError(UsageError):
+    """A setting has a value that it cannot have."""
+
+    def __init__(self, name: str, given: object, allowed: str, *, origin: str = "") -> None:
+        self.name, self.given, self.allowed, self.origin = name, given, allowed, origin
+        where = f" (from {origin})" if origin else ""
+        super().__init__(f"setting `{name}` cannot be {given!r}{where}; it takes {allowed}")
+
+
+class ScriptNotFoundError(UsageError):
+    """`unbug run` was given no program that exists."""
+
+    def __init__(self, script: str, *, reason: str = "no such file") -> None:
+        self.script, self.reason = script, reason
+        super().__init__(
+            f"cannot run {script!r}: {reason}; `unbug run [options] SCRIPT [ARGS…]` takes a path, "
+            "`unbug run -m MODULE` a module"
+        )
+
+
+class StoreError(UnbugError):
+    """A run folder cannot be written or read."""
+
+
+class NotARunError(StoreError, UsageError):
+    """The folder is no run."""
+
+    exit_code = 2
+
+    def __init__(self, path: str, *, reason: str = "it has no run.json") -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path} is not a run of unbug: {reason}; `unbug ls` lists the runs there are")
+
+
+class NewerFormatError(StoreError):
+    """The run was written by a newer unbug."""
+
+    exit_code = 2
+
+    def __init__(self, path: str, found: int, known: int) -> None:
+        self.path, self.found, self.known = path, found, known
+        super().__init__(
+            f"{path} has store format {found}, this unbug reads up to {known}; upgrade with `pip install -U unbug`"
+        )
+
+
+class RunNotFoundError(StoreError, UsageError):
+    """No run answers to the name."""
+
+    exit_code = 2
+
+    def __init__(self, wanted: str, directory: str, near: Sequence[str] = (), *, ambiguous: bool = False) -> None:
+        self.wanted, self.directory, self.near, self.ambiguous = wanted, directory, tuple(near), ambiguous
+        if ambiguous:
+            text = f"{wanted!r} names {len(near)} runs in {directory}: {', '.join(near)}; give more of the id"
+        elif near:
+            text = f"no run {wanted!r} in {directory}; there is {', '.join(near)}"
+        else:
+            text = f"no run {wanted!r} in {directory}, which holds no runs; record one with `unbug run SCRIPT`"
+        super().__init__(text)
+
+
+class QueryError(UsageError):
+    """A query over a run is wrong."""
+
+    def __init__(self, query: str, reason: str) -> None:
+        self.query, self.reason = query, reason
+        super().__init__(f"cannot answer the query: {reason}\nquery: {query}\n`unbug sql RUN --tables` lists what there is")
+
+
+class UnknownRuleError(UsageError):
+    """No rule has the code."""
+
+    def __init__(self, code: str, near: Sequence[str] = ()) -> None:
+        self.code, self.near = code, tuple(near)
+        hint = f"did you mean {', '.join(near)}?" if near else "`unbug rules` lists them"
+        super().__init__(f"there is no rule {code!r}; {hint}")
+
+
+class EvidenceError(InternalError):
+    """A rule gave evidence that is not data."""
+
+
+class ValueNotLoggableError(UsageError, TypeError):
+    """`run.log` was given something that is no number."""
+
+    def __init__(self, name: str, given: object) -> None:
+        self.name, self.given = name, given
+        kind = type(given).__name__
+        shape = getattr(given, "shape", None)
+        what = f"{kind} of shape {tuple(shape)}" if shape is not None else kind
+        super().__init__(f"cannot log {name!r}: {what} is no single number; log `float(...)` or reduce it first")

@@ -1,0 +1,104 @@
+"""What a live torch process tells: one stream of calls, made in the thread where things happen.
+
+The hub calls a listener's methods directly; there is no queue, so a listener must be quick and must not keep user
+tensors alive. Whatever a listener raises is caught by the hub at one place, reported through `fault`, and switches
+that listener off; training goes on. The hub never calls a listener while torch compiles, exports, traces, scripts or
+transforms (functorch), nor with fake or proxy tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import torch
+    from torch.optim import Optimizer
+
+__all__ = ["Frame", "Listener", "LossCall"]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A line of the user's program: the innermost frame outside site-packages, the standard library and unbug."""
+
+    file: str
+    line: int
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
+class LossCall:
+    """One outermost call of a loss of `torch.nn.functional`.
+
+    Args:
+        function: Its name, e.g. `cross_entropy`.
+        arguments: By parameter name, as they were on return (`reduction` is the effective one); tensors are the
+            user's own, to be looked at before the method returns and not kept.
+        value: What it returned.
+    """
+
+    function: str
+    arguments: Mapping[str, Any]
+    value: torch.Tensor
+    frame: Frame | None
+
+
+class Listener(Protocol):
+    """Every method is called with grad mode and generators as the program left them, and must leave them so."""
+
+    # Modules. Depth 0 is a forward that no other forward encloses, in this thread, outside backward.
+    def root_forward(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Before a depth-0 forward."""
+
+    def root_output(self, module: torch.nn.Module, output: Any) -> None:
+        """After it; also when it raised (`output` is None then)."""
+
+    def module_output(self, module: torch.nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """After an inner forward; only while `hub.watch_modules` is true."""
+
+    # Backward.
+    def backward_begin(self, tensors: tuple[torch.Tensor, ...], frame: Frame | None) -> None:
+        """Before the outermost `backward`; the tensors are what it was called on (scaled by GradScaler, if any)."""
+
+    def backward_end(self, raised: bool) -> None: ...
+
+    def autograd_grad(self, outputs: tuple[torch.Tensor, ...], frame: Frame | None) -> None:
+        """After an outermost `torch.autograd.grad` (its users never call backward)."""
+
+    # Optimizers.
+    def optimizer_created(self, optimizer: Optimizer, frame: Frame | None) -> None:
+        """Also called once, on installation, for each optimizer that is alive already."""
+
+    def step_begin(self, optimizer: Optimizer) -> None: ...
+
+    def step_end(self, optimizer: Optimizer) -> None: ...
+
+    def zero_grad(self, target: Optimizer | torch.nn.Module) -> None: ...
+
+    def clip(self, kind: str, limit: float, norm: torch.Tensor | None, frame: Frame | None) -> None:
+        """After `clip_grad_norm_` (`kind="norm"`, with the norm it computed) or `clip_grad_value_` (`"value"`)."""
+
+    def scheduler_step(self, scheduler: Any) -> None: ...
+
+    def scaler_step(self, optimizer: Optimizer, scale: float, skipped: bool) -> None:
+        """After `GradScaler.step`; `skipped` when it left the optimizer alone because of non-finite gradients."""
+
+    # Losses and data.
+    def loss_call(self, call: LossCall) -> None: ...
+
+    def batch_begin(self, loader: Any) -> None: ...
+
+    def batch_end(self, loader: Any, batch: Any, wait_s: float) -> None:
+        """A data loader delivered; `batch` is None where it was exhausted."""
+
+    # The process.
+    def seeded(self, generator: str, seed: int | None) -> None:
+        """`torch.manual_seed`, `numpy.random.seed`, `random.seed` were called."""
+
+    def compiled(self, what: str) -> None:
+        """`torch.compile` (or `Module.compile`) was asked for: inner modules cannot be seen there."""
+
+    def fault(self, where: str, error: BaseException) -> None:
+        """A listener, or the hub itself, failed in `where`; that part is off from now on."""

@@ -1,0 +1,36 @@
+"""Frozen records that every room speaks in. Standard library only."""
+
+from unbug.types.event import Event, Phase
+from unbug.types.finding import SCHEMA, Evidence, Finding, FindingState, Severity, Source, fingerprint
+from unbug.types.place import Place
+from unbug.types.run import FORMAT_VERSION, Run, RunState, Status, Training
+from unbug.types.series import (
+    DERIVED_STATISTICS,
+    STORED_STATISTICS,
+    Histogram,
+    Origin,
+    Series,
+)
+
+__all__ = [
+    "DERIVED_STATISTICS",
+    "FORMAT_VERSION",
+    "SCHEMA",
+    "STORED_STATISTICS",
+    "Event",
+    "Evidence",
+    "Finding",
+    "FindingState",
+    "Histogram",
+    "Origin",
+    "Phase",
+    "Place",
+    "Run",
+    "RunState",
+    "Series",
+    "Severity",
+    "Source",
+    "Status",
+    "Training",
+    "fingerprint",
+]
