@@ -1,8 +1,8 @@
 """Check that imports between the rooms of unbug run downwards, through `__init__` or `contract` only.
 
 The one table of what a room may import stands here; a test compares it with docs/explanation/architecture.md.
-Prints one line for each violation and ends with 1 if there is any. With `--names` it prints the public names of
-every room instead: tests/golden/names.txt is that output.
+Prints one line for each violation and ends with 1 if there is any. With `--names` it prints the public names
+of every room instead: tests/golden/names.txt is that output.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Room:
 
 
 LOW = ("errors", "types", "settings", "privacy")
-MIDDLE = (*GROUND, "store", "hooks", "models", "detect", "record", "report")
+MIDDLE = (*GROUND, "store", "hooks", "detect", "record", "report")
 NO_TORCH = ("torch", "lightning", "transformers", "accelerate")
 
 # Rooms of one row of the table in architecture.md may import each other, all others only what is listed.
@@ -39,9 +39,8 @@ ROOMS: Mapping[str, Room] = {
     "numerics": Room(rooms=LOW, packages=("numpy",)),
     "store": Room(rooms=GROUND, never=NO_TORCH),
     "hooks": Room(rooms=GROUND),
-    "models": Room(rooms=(*GROUND, "store")),
     "detect": Room(rooms=(*GROUND, "store"), never=NO_TORCH),
-    "record": Room(rooms=(*GROUND, "store", "hooks", "models")),
+    "record": Room(rooms=(*GROUND, "store", "hooks")),
     "report": Room(rooms=(*GROUND, "store", "detect"), never=NO_TORCH),
     "session": Room(rooms=MIDDLE),
     "cli": Room(rooms=(*MIDDLE, "session")),
