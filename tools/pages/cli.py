@@ -6,14 +6,14 @@ import argparse
 from collections.abc import Iterator
 
 from tools.pages.markdown import table
-from unbug.cli import parser
+from unbug.cli import build_parser
 
 __all__ = ["page"]
 
 
 def page() -> str:
     """Every command with its usage, arguments and options, from the parser that runs."""
-    root = parser()
+    root = build_parser()
     parts = ["# Command line", root.description or "", "```text", "unbug COMMAND [options]", "```"]
     commands = list(_commands(root))
     rows = [(f"[`unbug {name}`](#unbug-{name})", text) for name, text, _ in commands]

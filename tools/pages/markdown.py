@@ -61,24 +61,32 @@ def _items(lines: Iterable[str]) -> str:
 
 
 def signature(function: Callable[..., Any], name: str) -> str:
-    """A function's signature as a code block, one parameter a line where there are many."""
+    """A function's signature as a code block, one parameter a line where they are many."""
     described = inspect.signature(function)
-    parameters = [each for each in described.parameters.values() if each.name != "self"]
-    kept = described.replace(parameters=parameters)
-    text = f"{name}{kept}"
+    parts, keyword_only = list[str](), False
+    for each in described.parameters.values():
+        if each.name == "self":
+            continue
+        if each.kind is each.KEYWORD_ONLY and not keyword_only:
+            parts.append("*")
+        keyword_only = keyword_only or each.kind in (each.KEYWORD_ONLY, each.VAR_POSITIONAL)
+        parts.append(_parameter(each))
+    given = described.return_annotation
+    back = "" if given is inspect.Signature.empty else f" -> {_annotation(given)}"
+    text = f"{name}({', '.join(parts)}){back}"
     if len(text) > 90:
-        back = str(kept.replace(parameters=[]))[1:]
-        inside = str(kept.replace(return_annotation=inspect.Signature.empty))[1:-1]
-        text = f"{name}(\n    " + ",\n    ".join(_split(inside)) + f",\n{back}"
+        text = "\n".join([f"{name}(", *(f"    {part}," for part in parts), f"){back}"])
     return f"```python\n{text}\n```"
 
 
-def _split(arguments: str) -> list[str]:
-    """Split at the commas outside brackets."""
-    parts, depth, start = list[str](), 0, 0
-    for at, sign in enumerate(arguments):
-        depth += (sign in "([{") - (sign in ")]}")
-        if sign == "," and depth == 0:
-            parts.append(arguments[start:at].strip())
-            start = at + 1
-    return [*parts, arguments[start:].strip()]
+def _parameter(each: inspect.Parameter) -> str:
+    stars = {each.VAR_POSITIONAL: "*", each.VAR_KEYWORD: "**"}.get(each.kind, "")
+    typed = each.annotation is not each.empty
+    text = f"{stars}{each.name}" + (f": {_annotation(each.annotation)}" if typed else "")
+    if each.default is each.empty:
+        return text
+    return f"{text} = {each.default!r}" if typed else f"{text}={each.default!r}"
+
+
+def _annotation(annotation: object) -> str:
+    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
