@@ -3,8 +3,9 @@
     from bars import at_most
     at_most("logging, call only", value, 0.5, unit="us/scalar", note="min of 5, interval 0.41 to 0.47")
 
-A benchmark is a script `bench/<name>.py` that runs by itself, prints what it likes besides, and takes under two
-minutes. It ends with 0 whether or not its bars hold; anything else means that it could not measure.
+A benchmark is a script `bench/<name>.py` that runs by itself, prints what it likes besides, and takes
+less than two minutes. It ends with 0 whether or not its bars hold; anything else means that it could not
+measure.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Run every benchmark of bench/ and print one table of what was measured against its bar.
 
-`bench.py NAME…` runs only these. Results also go to bench/results/<name>.txt, and the table to
-bench/results/table.md, with machine and date, so that they can be quoted. Ends with 1 if a bar does not hold or a
+`bench.py NAME…` runs only these. Output goes to bench/results/<name>.txt too, and the table, with machine
+and date, to bench/results/table.md, so that it can be quoted. Ends with 1 if a bar does not hold or a
 benchmark could not measure.
 """
 
@@ -23,7 +23,7 @@ from rich.table import Table
 REPO = Path(__file__).parent.parent
 RESULTS = REPO / "bench" / "results"
 MARK = "BAR "  # as bench/bars.py prints it
-HELPERS = frozenset({"bars"})
+HELPERS = frozenset({"bars"})  # and what begins with an underscore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,8 @@ def show(found: Iterable[Bar], head: str) -> None:
 
 
 def main(names: list[str]) -> int:
-    there = {path.stem: path for path in sorted((REPO / "bench").glob("*.py")) if path.stem not in HELPERS}
+    scripts = sorted((REPO / "bench").glob("[!_]*.py"))
+    there = {path.stem: path for path in scripts if path.stem not in HELPERS}
     unknown = [name for name in names if name not in there]
     if unknown:
         print(f"no benchmark {', '.join(unknown)}; there is {', '.join(there)}", file=sys.stderr)
