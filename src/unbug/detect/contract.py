@@ -1,0 +1,32 @@
+"""What a file of a rule imports, ours or a plug-in's."""
+
+from unbug.detect.cases import Case, event, fires, silent
+from unbug.detect.rule import API_VERSION, Rule, detector, threshold
+from unbug.detect.sites import Site, loss_sites
+from unbug.detect.statement import Finding
+from unbug.detect.track import Track
+from unbug.detect.window import Window
+from unbug.types import Event, Evidence, Phase, Place, Severity, Source, Training
+
+__all__ = [
+    "API_VERSION",
+    "Case",
+    "Event",
+    "Evidence",
+    "Finding",
+    "Phase",
+    "Place",
+    "Rule",
+    "Severity",
+    "Site",
+    "Source",
+    "Track",
+    "Training",
+    "Window",
+    "detector",
+    "event",
+    "fires",
+    "loss_sites",
+    "silent",
+    "threshold",
+]

@@ -1,0 +1,137 @@
+"""Windows over a recorded run: rows of one training out of a store reader, derived statistics included."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unbug.detect.track import Track
+from unbug.detect.window import Window
+from unbug.numerics import derive
+from unbug.types import DERIVED_STATISTICS, STORED_STATISTICS, Event, Phase, Place, Series, Training
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from unbug.store.contract import Points, Reader
+
+__all__ = ["windows"]
+
+RANK = 0
+"""Of several ranks rules see the first one's rows; what differs between ranks is the business of K rules."""
+
+
+def windows(reader: Reader, *, live: bool = False, only_training: int | None = None) -> tuple[Window, ...]:
+    """One window for each training; a run without any gets one for what was seen outside (number -1).
+
+    Args:
+        live: The run still writes: only trainings that a later one replaced have ended.
+        only_training: Number of the one training to look at.
+    """
+    trainings = tuple(t for t in reader.trainings() if t.same_as is None) or (
+        Training(number=-1, ended=True),
+    )
+    return tuple(
+        Window(training, _Recorded(reader, training), ended=training.ended if live else True)
+        for training in trainings
+        if only_training is None or training.number == only_training
+    )
+
+
+class _Recorded:
+    """Rows of one training of a run."""
+
+    def __init__(self, reader: Reader, training: Training) -> None:
+        self._reader, self._training = reader, training
+        self._rows: dict[Series, Points] = {}
+        self._seen: tuple[Event, ...] | None = None
+        self._by_name: dict[str, list[Series]] | None = None
+
+    def tracks(self, name: str, phase: Phase | None) -> Sequence[Track]:
+        found = [self._track(series, self._points(series), None, phase) for series in self._series(name)]
+        if found:
+            return found
+        quantity, _, statistic = name.rpartition(".")
+        if statistic not in DERIVED_STATISTICS:
+            return []
+        return [
+            self._track(series, points, values, phase, name=name)
+            for series in self._series(f"{quantity}.count")
+            for points, values in [self._derived(series, quantity, statistic)]
+        ]
+
+    def events(self) -> Sequence[Event]:
+        if self._seen is None:
+            own = self._reader.events(training=self._training.number)
+            outside = self._reader.events(training=-1) if self._training.number != -1 else ()
+            mine = [event for event in own if event.rank == RANK]
+            shared = [event for event in outside if event.rank == RANK and event.training == -1]
+            self._seen = tuple(
+                sorted({id(e): e for e in (*shared, *mine)}.values(), key=lambda event: event.t_ns)
+            )
+        return self._seen
+
+    def places(self) -> Sequence[Place]:
+        return tuple(p for p in self._reader.places() if p.training in (self._training.number, -1))
+
+    def _series(self, name: str) -> list[Series]:
+        if self._by_name is None:
+            self._by_name = {}
+            for series in self._reader.series():
+                if series.origin == "auto" and series.place.training in (self._training.number, -1):
+                    self._by_name.setdefault(series.name, []).append(series)
+        return self._by_name.get(name, [])
+
+    def _points(self, series: Series) -> Points:
+        if series not in self._rows:
+            self._rows[series] = self._reader.read(series, training=self._training.number)
+        return self._rows[series]
+
+    def _derived(self, count: Series, quantity: str, statistic: str) -> tuple[Points, NDArray[np.float64]]:
+        """Compute a statistic at one place from the stored ones, which are written together, row by row."""
+        points = self._points(count)
+        stored = {"count": points.values}
+        for name in STORED_STATISTICS[1:]:
+            for series in self._series(f"{quantity}.{name}"):
+                if series.place == count.place and series.statistic == count.statistic:
+                    other = self._points(series)
+                    if len(other.values) == len(points.values):
+                        stored[name] = other.values
+        return points, derive(statistic, stored)
+
+    def _track(
+        self,
+        series: Series,
+        points: Points,
+        values: NDArray[np.float64] | None,
+        phase: Phase | None,
+        *,
+        name: str = "",
+    ) -> Track:
+        keep = points.rank == RANK
+        keep &= points.phase != Phase.EVAL if phase is None else points.phase == phase
+        keep &= ~_repeated(points)
+        order = np.flatnonzero(keep)
+        order = order[np.lexsort((points.t_ns[order], points.micro[order], points.step[order]))]
+        return Track(
+            name=name or series.name,
+            where=series.place,
+            steps=points.step[order],
+            values=(points.values if values is None else values)[order],
+            statistic=series.statistic,
+            unit=series.unit,
+            sampled=series.sampled,
+            training=self._training.number,
+            micros=points.micro[order],
+        )
+
+
+def _repeated(points: Points) -> NDArray[np.bool_]:
+    """Rows that a later attempt (the program was resumed) did again."""
+    repeated = np.zeros(len(points.step), np.bool_)
+    for attempt in np.unique(points.attempt)[1:]:
+        again = points.step[points.attempt == attempt]
+        repeated |= (points.attempt < attempt) & (points.step >= again.min())
+    return repeated

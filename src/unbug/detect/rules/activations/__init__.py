@@ -1,0 +1,1 @@
+"""Rules A: activations."""

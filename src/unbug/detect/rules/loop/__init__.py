@@ -1,0 +1,1 @@
+"""Rules T: the training loop."""

@@ -1,0 +1,84 @@
+"""Gradients of earlier steps are never cleared and pile up.
+
+Why it matters: every step follows the sum of all gradients so far. It acts like a momentum near 1: the loss
+    oscillates or diverges, and where it does not, the learning rate means something else than it says.
+How it decides: `loop.stale_gradient` is 1 (a gradient that an earlier step had used was added to) on
+    `patience` consecutive recorded steps. With several optimizers, only if the program never calls
+    `zero_grad` at all, since a generator's loss rightly leaves gradients in the discriminator that its own
+    next `zero_grad` clears.
+When it is wrong: a program that scales old gradients down by hand instead of clearing them.
+What to do: call `optimizer.zero_grad()` once each step, before `backward`.
+Source: PyTorch documentation of `torch.optim.Optimizer.zero_grad` for the mechanism; the patience is ours.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from unbug.detect.contract import (
+    Finding,
+    Severity,
+    Training,
+    Window,
+    detector,
+    event,
+    fires,
+    silent,
+    threshold,
+)
+from unbug.numerics import first_streak
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    patience: int = threshold(
+        3, unit="recorded steps", low=1, high=1000, why="a forgotten call is forgotten each time"
+    )
+
+
+@detector(
+    "T101",
+    "missing-zero-grad",
+    diagnoses=("missing-zero-grad",),
+    reads=("loop.stale_gradient",),
+    events=("loop_order",),
+    severity=Severity.ERROR,
+    since="0.1",
+    confidence=0.97,
+)
+def find(window: Window, at: Thresholds) -> Iterator[Finding]:
+    track = window.one("loop.stale_gradient")
+    streak = None if track is None else first_streak(track.values >= 1, at.patience)
+    if track is None or streak is None:
+        return
+    orders = [str(e.fields.get("order", "")) for e in window.events("loop_order")]
+    clears = any("Z" in order for order in orders)
+    if clears and len(window.training.optimizers) > 1:
+        return
+    never = "; zero_grad was not called" if orders and not clears else ""
+    yield Finding(
+        place="loop",
+        message=f"backward added to gradients that a step had used, {at.patience} steps in a row{never}",
+        advice="call optimizer.zero_grad() before backward in each step",
+        evidence=(track.evidence(streak, threshold=1.0, label="old gradients added to"),),
+    )
+
+
+_GAN = Training(number=0, steps=9, optimizers=("Adam", "Adam"))
+CASES = (
+    fires("exactly the patience", place="loop", loop__stale_gradient={"loop": [0.0, 1.0, 1.0, 1.0]}),
+    fires(
+        "several optimizers, none ever cleared",
+        training=_GAN,
+        events=(event("loop_order", order="FBSFBS"),),
+        loop__stale_gradient={"loop": [0.0, 1.0, 1.0, 1.0]},
+    ),
+    silent("one step short", loop__stale_gradient={"loop": [0.0, 1.0, 1.0]}),
+    silent("a clean step between", loop__stale_gradient={"loop": [1.0, 1.0, 0.0, 1.0, 1.0]}),
+    silent("a missing value between", loop__stale_gradient={"loop": [1.0, 1.0, float("nan"), 1.0, 1.0]}),
+    silent(
+        "a GAN whose zero_grad comes later",
+        training=_GAN,
+        events=(event("loop_order", order="FZBSZBS"),),
+        loop__stale_gradient={"loop": [1.0] * 9},
+    ),
+)

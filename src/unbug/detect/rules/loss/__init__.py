@@ -1,0 +1,1 @@
+"""Rules L: losses and outputs."""

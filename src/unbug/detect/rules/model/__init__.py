@@ -1,0 +1,1 @@
+"""Rules M: the model and its parameters."""

@@ -1,0 +1,1 @@
+"""Rules N: NaN and infinity."""

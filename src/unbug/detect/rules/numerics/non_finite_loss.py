@@ -1,0 +1,140 @@
+"""The loss is NaN or infinite.
+
+Why it matters: its gradient is NaN too, and one optimizer step with it makes every weight NaN for good.
+How it decides: `loss.nonfinite` is 1, or `loss.value` not finite, on `patience` recorded steps. The diagnosis
+    looks
+    back: non-finite inputs before it name the data; a gradient norm or loss that had grown `growth` times
+        over
+    its median names the divergence; with neither, a formula that produced it from finite numbers.
+When it is wrong: steps that GradScaler skips are left out; a program that itself drops bad batches is still
+    told, since what it drops is not what it trains on.
+What to do: look at the first step with a non-finite loss; there the inputs, then the formula of the loss.
+Source: IEEE 754 arithmetic for the mechanism; kinds of numerical bugs in deep learning: Wang et al. 2022,
+    "An empirical study on numerical bugs in deep learning programs". The growth is ours.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from unbug.detect.contract import Finding, Severity, Track, Window, detector, fires, silent, threshold
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    patience: int = threshold(1, unit="recorded steps", low=1, high=1000, why="NaN never heals by itself")
+    growth: float = threshold(
+        10.0, unit="times the median", low=2, high=1e6, why="batch noise stays below it"
+    )
+
+
+@detector(
+    "N101",
+    "non-finite-loss",
+    diagnoses=("numeric-unsafe-op", "nonfinite-data"),
+    reads=("loss.value", "loss.nonfinite", "step.skipped", "grad.global_norm", "input.nonfinite_share"),
+    severity=Severity.ERROR,
+    since="0.1",
+    confidence=0.99,
+)
+def find(window: Window, at: Thresholds) -> Iterator[Finding]:
+    loss, flag = window.one("loss.value"), window.one("loss.nonfinite")
+    bad = _bad_steps(loss, flag, window)
+    if len(bad) < at.patience:
+        return
+    first, known = int(bad[0]), int(bad[at.patience - 1])
+    track = loss if loss is not None and first in loss.steps else flag
+    assert track is not None
+    part = slice(*np.searchsorted(track.steps, [first, known + 1]))
+    diagnoses, why = _origin(window, loss, first, at)
+    kind = "infinite" if np.isinf(track.values[part][0]) else "NaN or infinite" if track is flag else "NaN"
+    before = _last_finite(loss, first)
+    was = f"; it was {before:.4g} before" if before is not None else ""
+    yield Finding(
+        place="loss",
+        message=f"the loss is {kind} at step {first}{was}; {why}",
+        advice="look for log(0), division by zero, sqrt(0) or overflow in the loss at this step",
+        diagnoses=diagnoses,
+        evidence=(track.evidence(part, label="loss"),),
+    )
+
+
+def _bad_steps(loss: Track | None, flag: Track | None, window: Window) -> np.ndarray:
+    bad = (
+        [t.steps[mask] for t, mask in ((flag, flag.values >= 1),) if t is not None]
+        if flag is not None
+        else []
+    )
+    if loss is not None:
+        bad.append(loss.steps[~np.isfinite(loss.values)])
+    skipped = window.one("step.skipped")
+    excused = skipped.steps[skipped.values >= 1] if skipped is not None else np.zeros(0, np.int64)
+    return np.setdiff1d(np.concatenate(bad), excused) if bad else np.zeros(0, np.int64)
+
+
+def _last_finite(loss: Track | None, first: int) -> float | None:
+    if loss is None:
+        return None
+    values = loss.before(first).values
+    values = values[np.isfinite(values)]
+    return float(values[-1]) if len(values) else None
+
+
+def _origin(window: Window, loss: Track | None, first: int, at: Thresholds) -> tuple[tuple[str, ...], str]:
+    """What the steps before tell about where it came from."""
+    for track in window.read("input.nonfinite_share"):
+        before = track.before(first + 1)
+        if (before.values > 0).any():
+            return ("nonfinite-data",), "the model's input already held NaN or infinity"
+    norm = window.one("grad.global_norm")
+    for grown, what in ((norm, "the gradient norm"), (loss, "the loss")):
+        values = np.abs(grown.before(first).values) if grown is not None else np.zeros(0)
+        values = values[np.isfinite(values)]
+        if len(values) > 1 and (middle := float(np.median(values[:-1]))) > 0:
+            times = float(values[-3:].max()) / middle
+            if times >= at.growth:
+                return (
+                    "exploding-gradient",
+                    "lr-too-high",
+                ), f"{what} had grown to {times:.3g} times its median"
+    if first == 0:
+        return ("numeric-unsafe-op", "nonfinite-data"), "it was so from the first step"
+    return (
+        "numeric-unsafe-op",
+        "nonfinite-data",
+    ), "nothing had grown before: a formula made it"
+
+
+_NAN, _INF = float("nan"), float("inf")
+CASES = (
+    fires("one NaN", place="loss", loss__value={"loss": [1.0, 0.9, _NAN]}),
+    fires("one infinity", place="loss", loss__value={"loss": [1.0, 0.9, _INF]}),
+    fires("the flag alone", place="loss", loss__nonfinite={"loss": [0.0, 0.0, 1.0]}),
+    fires(
+        "bad input",
+        diagnoses=("nonfinite-data",),
+        loss__value={"loss": [1.0, _NAN]},
+        input__nonfinite_share={"data": [0.0, 0.01]},
+    ),
+    fires(
+        "diverged before, growth just reached",
+        diagnoses=("exploding-gradient", "lr-too-high"),
+        loss__value={"loss": [1.0, 1.0, 1.0, 1.0, _NAN]},
+        grad__global_norm={"optimizer": [1.0, 1.0, 1.0, 10.0]},
+    ),
+    fires(
+        "growth just missed",
+        diagnoses=("numeric-unsafe-op", "nonfinite-data"),
+        loss__value={"loss": [1.0, 1.0, 1.0, 1.0, _NAN]},
+        grad__global_norm={"optimizer": [1.0, 1.0, 1.0, 9.9]},
+    ),
+    silent(
+        "all finite, however large", loss__value={"loss": [1.0, 1e30]}, loss__nonfinite={"loss": [0.0, 0.0]}
+    ),
+    silent(
+        "GradScaler skipped that step",
+        loss__value={"loss": [1.0, _INF, 0.9]},
+        step__skipped={"loop": [0.0, 1.0, 0.0]},
+    ),
+)

@@ -1,0 +1,1 @@
+"""Rules O: learning rate and progress."""

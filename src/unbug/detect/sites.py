@@ -1,0 +1,85 @@
+"""Call sites of losses: what the calls of one line were given, over the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from unbug.types import Phase, Source
+
+if TYPE_CHECKING:
+    from unbug.detect.window import Window
+
+__all__ = ["Site", "loss_sites"]
+
+Profile = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """One loss function called from one line in one phase.
+
+    Args:
+        profiles: `(step, fields of the event)` in order; a profile holds until the next one.
+        until: Steps that can be seen.
+    """
+
+    function: str
+    source: Source | None
+    phase: Phase
+    profiles: tuple[tuple[int, Profile], ...]
+    until: int
+
+    def holds(self, condition: Callable[[Profile], bool], *, calls: int) -> tuple[int, int, Profile] | None:
+        """When a condition on the profile has held for a number of calls.
+
+        Returns:
+            The step from which it holds, the step at which `calls` calls were seen, and the profile at that
+            time.
+        """
+        since: int | None = None
+        ends = [*(step for step, _ in self.profiles[1:]), self.until]
+        for (step, profile), end in zip(self.profiles, ends, strict=True):
+            if not condition(profile):
+                since = None
+                continue
+            since = step if since is None else since
+            if int(profile.get("calls", 1)) >= calls:
+                return since, step, profile
+            if end - since >= calls:
+                return since, max(step, since + calls - 1), profile
+        return None
+
+
+def loss_sites(window: Window, *functions: str, phase: Phase | None = None) -> tuple[Site, ...]:
+    """The call sites of the named functions of `torch.nn.functional` (all if none is named), in order of
+    first call.
+
+    Args:
+        phase: Only calls in this phase.
+    """
+    grouped: dict[tuple[str, str, int, Phase], list[tuple[int, Profile]]] = {}
+    for event in window.events("loss_call"):
+        function = str(event.fields.get("function", ""))
+        of = _phase(event.fields.get("phase"), event.phase)
+        if (functions and function not in functions) or (phase is not None and of is not phase):
+            continue
+        key = function, str(event.fields.get("file") or ""), int(event.fields.get("line") or 0), of
+        grouped.setdefault(key, []).append((max(event.step, 0), event.fields))
+    return tuple(
+        Site(
+            function=function,
+            source=Source(file=file, line=line) if file and line else None,
+            phase=of,
+            profiles=tuple(profiles),
+            until=window.steps,
+        )
+        for (function, file, line, of), profiles in grouped.items()
+    )
+
+
+def _phase(told: Any, otherwise: Phase) -> Phase:
+    if isinstance(told, str) and told.upper() in Phase.__members__:
+        return Phase[told.upper()]
+    return Phase(int(told)) if isinstance(told, int) else otherwise

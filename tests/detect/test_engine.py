@@ -1,0 +1,245 @@
+"""Diagnosing a whole run: windows, merging, causes, order, rules that fail."""
+
+from __future__ import annotations
+
+import dataclasses
+from importlib.metadata import EntryPoint
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.detect.memory_reader import MemoryReader
+from unbug.detect import RuleSettings, Window, diagnose, rule, rules
+from unbug.detect.discovery import load
+from unbug.detect.engine import examine
+from unbug.detect.merge import merge
+from unbug.detect.order import first_to_fix
+from unbug.detect.recorded import windows
+from unbug.errors import SettingError, UnknownRuleError
+from unbug.numerics import derive
+from unbug.types import STORED_STATISTICS, Event, Finding, Phase, Place, Series, Severity, Training
+
+LOSS = Place(path="loss", kind="loss", training=0)
+LOOP = Place(path="loop", kind="loop", training=0)
+
+
+def broken_run(**options) -> MemoryReader:
+    reader = MemoryReader(trainings=[Training(number=0, steps=40, ended=True)], **options)
+    reader.add(Series(name="loss.value", place=LOSS), [1.0] * 20 + [float("nan")] * 20)
+    reader.add(Series(name="loop.stale_gradient", place=LOOP), [0.0] + [1.0] * 39)
+    return reader
+
+
+def test_a_run_is_diagnosed_with_ids_sources_and_fingerprints():
+    source = Event(kind="source", fields={"file": "train.py", "text": "a\nb\n  loss.backward()\n"})
+    order = Event(
+        kind="loop_order", training=0, step=0, fields={"order": "FBS", "file": "train.py", "line": 3}
+    )
+    diagnosis = diagnose(broken_run(events=[source, order]))
+    by_rule = {finding.rule: finding for finding in diagnosis.findings}
+    assert {"T101", "N101"} <= set(by_rule)
+    assert by_rule["T101"].id == "T101-0"
+    assert (by_rule["T101"].source.line, by_rule["T101"].source.text) == (3, "loss.backward()")
+    assert len({finding.fingerprint for finding in diagnosis.findings}) == len(diagnosis.findings)
+    assert diagnosis.faults == () and diagnosis.rules == tuple(one.code for one in rules())
+
+
+def test_fingerprints_carry_over_between_runs():
+    one, other = diagnose(broken_run()), diagnose(broken_run())
+    assert [f.fingerprint for f in one.findings] == [f.fingerprint for f in other.findings]
+
+
+def test_a_failing_rule_is_told_and_the_others_go_on():
+    def fail(window, at):
+        raise ZeroDivisionError("on purpose")
+
+    bad = dataclasses.replace(rule("N101"), function=fail, code="N999")
+    window = broken_run()
+    found, faults = examine(windows(window)[0], [bad, rule("T101")])
+    assert [finding.rule for finding in found] == ["T101"]
+    assert [(fault.rule, fault.error) for fault in faults] == [("N999", "ZeroDivisionError: on purpose")]
+
+
+def test_each_training_is_seen_alone():
+    reader = MemoryReader(trainings=[Training(number=n, steps=4, ended=True) for n in (0, 1)])
+    for training, values in enumerate(([1.0, 0.5, 0.4, 0.3], [1.0, 0.5, float("inf"), 0.3])):
+        place = dataclasses.replace(LOSS, training=training)
+        reader.add(Series(name="loss.value", place=place), values, training=training)
+    assert [finding.id for finding in diagnose(reader).findings] == ["N101-1"]
+    assert diagnose(reader, only_training=0).findings == ()
+
+
+def test_a_folded_training_is_left_out():
+    folded = [Training(number=0, steps=4, ended=True), Training(number=1, steps=2, ended=True, same_as=0)]
+    assert [w.training.number for w in windows(MemoryReader(trainings=folded))] == [0]
+
+
+def test_a_run_without_training_has_one_window():
+    assert [(w.training.number, w.ended) for w in windows(MemoryReader(trainings=[]))] == [(-1, True)]
+
+
+def test_windows_of_a_living_run_have_not_ended():
+    trainings = [Training(number=0, steps=4, ended=True), Training(number=1, steps=2, ended=False)]
+    assert [w.ended for w in windows(MemoryReader(trainings=trainings), live=True)] == [True, False]
+    assert [w.ended for w in windows(MemoryReader(trainings=trainings))] == [True, True]
+
+
+def test_derived_statistics_are_computed_from_the_stored_ones():
+    rng = np.random.default_rng(0)
+    tensors = rng.normal(size=(5, 30))
+    tensors[2, :10] = 0
+    place = Place(path="fc.weight", kind="parameter", training=0, shape=(5, 6))
+    stored = {
+        "count": [30.0] * 5, "mean": tensors.mean(1), "m2": tensors.var(1) * 30, "min": tensors.min(1),
+        "max": tensors.max(1), "zeros": (tensors == 0).sum(1), "nans": [0.0] * 5, "infs": [0.0] * 5,
+        "saturated": [np.nan] * 5,
+    }  # fmt: skip
+    assert set(stored) == set(STORED_STATISTICS)
+    reader = MemoryReader()
+    for name, numbers in stored.items():
+        reader.add(Series(name=f"weight.{name}", place=place), list(map(float, numbers)))
+    (window,) = windows(reader)
+    (l2,), (zeros,) = window.read("weight.l2"), window.read("weight.zero_share")
+    assert l2.values == pytest.approx(np.linalg.norm(tensors, axis=1))
+    assert zeros.values == pytest.approx((tensors == 0).mean(1))
+    assert l2.place == "fc.weight" and l2.steps.tolist() == [0, 1, 2, 3, 4]
+    assert derive("absmax", {k: np.asarray(v) for k, v in stored.items()}) == pytest.approx(
+        np.abs(tensors).max(1)
+    )
+
+
+def test_rows_of_other_ranks_and_of_undone_attempts_are_left_out():
+    reader = MemoryReader()
+    series = reader.add(Series(name="loss.value", place=LOSS), [1.0, 2.0, 3.0, 4.0])
+    reader.add(series, {2: 30.0, 3: 40.0}, attempt=1)
+    reader.add(series, [9.0] * 4, rank=1)
+    reader.add(series, {1: 7.0}, phase=Phase.EVAL)
+    (window,) = windows(reader)
+    assert window.one("loss.value").values.tolist() == [1.0, 2.0, 30.0, 40.0]
+    assert window.one("loss.value", phase=Phase.EVAL).values.tolist() == [7.0]
+
+
+def test_the_users_series_share_no_namespace_with_automatic_ones():
+    reader = MemoryReader()
+    reader.add(Series(name="loss.value", place=LOSS, origin="user"), [float("nan")] * 5)
+    assert diagnose(reader).findings == ()
+
+
+def finding(id_: str, severity: Severity = Severity.ERROR, **fields) -> Finding:
+    options = {"rule": id_[:4], "name": "x", "place": "loss", "message": "m", "advice": "a"} | fields
+    return Finding(id=id_, severity=severity, **options)
+
+
+def test_one_fault_at_many_places_is_one_finding():
+    stated = [
+        (float(n), finding("A101", place=f"act{n}", places=(f"act{n}",), known_at=9 - n, steps=(n, n + 5)))
+        for n in range(3)
+    ]
+    (one,) = merge(stated)
+    assert one.place == "act2" and one.places == ("act2", "act1", "act0")
+    assert one.message == "m; likewise at 2 other places"
+    assert one.id == "A101-0" and one.known_at == 7 and one.steps == (0, 7)
+
+
+def test_causes_come_before_effects_and_alerts_before_notes():
+    effect = finding("T901-0", caused_by=("O101-0",), confidence=1.0)
+    cause = finding("O101-0", Severity.WARNING, causes=("T901-0",), confidence=0.1)
+    other = finding("M101-0", Severity.WARNING, confidence=0.99)
+    note = finding("D101-0", Severity.NOTE, confidence=1.0)
+    assert [f.id for f in first_to_fix([note, other, effect, cause])] == [
+        "O101-0",
+        "T901-0",
+        "M101-0",
+        "D101-0",
+    ]
+
+
+@given(st.lists(st.tuples(st.sampled_from(list(Severity)), st.sets(st.integers(0, 5))), max_size=6))
+def test_any_graph_of_causes_is_ordered(nodes):
+    made = [
+        finding(f"A{n:03}-0", severity, causes=tuple(f"A{e:03}-0" for e in effects),
+                caused_by=tuple(f"A{c:03}-0" for c, (_, of) in enumerate(nodes) if n in of))
+        for n, (severity, effects) in enumerate(nodes)
+    ]  # fmt: skip
+    ordered = first_to_fix(made)
+    assert sorted(f.id for f in ordered) == sorted(f.id for f in made)
+    notes = [f.severity is Severity.NOTE for f in ordered]
+    assert notes == sorted(notes)
+
+
+def test_an_unknown_rule_names_its_neighbours():
+    with pytest.raises(UnknownRuleError, match=r"no rule 'T110'; did you mean T1\d\d"):
+        rule("T110")
+    assert rule("t101") is rule("missing-zero-grad")
+
+
+def test_thresholds_of_the_user_are_checked():
+    given = RuleSettings(thresholds={"T101": {"patience": 39}})
+    assert "T101" in {f.rule for f in diagnose(broken_run(), settings=given).findings}
+    given = RuleSettings(thresholds={"T101": {"patience": 40}})
+    assert "T101" not in {f.rule for f in diagnose(broken_run(), settings=given).findings}
+    with pytest.raises(SettingError, match=r"rules\.T101\.patience.*recorded steps from 1 to 1000"):
+        diagnose(broken_run(), settings=RuleSettings(thresholds={"T101": {"patience": 0}}))
+    with pytest.raises(SettingError, match="T101 has patience"):
+        diagnose(broken_run(), settings=RuleSettings(thresholds={"T101": {"patients": 2}}))
+
+
+def test_a_rule_can_be_switched_off():
+    diagnosis = diagnose(broken_run(), settings=RuleSettings(off=frozenset({"T101"})))
+    assert "T101" not in {finding.rule for finding in diagnosis.findings} | set(diagnosis.rules)
+
+
+PLUGIN = '''"""A loss above one.
+
+Why it matters: it does here.
+How it decides: a value above `limit`.
+When it is wrong: often.
+What to do: nothing.
+Source: this test.
+"""
+from dataclasses import dataclass
+from unbug.detect.contract import Finding, Severity, Window, detector, fires, silent, threshold
+UNBUG_API = {version}
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    limit: float = threshold(1.0, unit="nats", low=0.0, high=9.0, why="a test")
+@detector("{code}", "loss-above-one", diagnoses=(), reads=("loss.value",), severity=Severity.NOTE,
+          since="0.1")
+def find(window: Window, at: Thresholds):
+    for track in window.read("loss.value"):
+        if track.values[0] > at.limit:
+            seen = (track.evidence(slice(1)),)
+            yield Finding(place="loss", message="above one", advice="none", evidence=seen)
+CASES = (fires("above", loss__value={{"loss": [2.0]}}), silent("below", loss__value={{"loss": [1.0]}}))
+'''
+
+
+def plugin(tmp_path, monkeypatch, name, **options) -> EntryPoint:
+    (tmp_path / f"{name}.py").write_text(PLUGIN.format(**{"version": 1, "code": "acme-A1"} | options))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return EntryPoint(name="acme", value=name, group="unbug.detectors")
+
+
+def test_a_plugin_is_a_rule_like_ours(tmp_path, monkeypatch):
+    found, skipped = load([plugin(tmp_path, monkeypatch, "acme_good")])
+    theirs = found[-1]
+    assert skipped == () and theirs.code == "acme-A1" and theirs.origin == "acme"
+    assert len(list(theirs.find(Window.from_lists({"loss.value": {"loss": [2.0]}})))) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"version": 2}, "written for version 2 of the detector API, this is version 1"),
+        ({"code": "A1"}, "lacks a prefix"),
+        ({"code": "acme-1"}, "not a letter"),
+        ({"version": "1/0"}, "division by zero"),
+    ],
+)
+def test_a_broken_plugin_is_reported_and_skipped(tmp_path, monkeypatch, options, told):
+    name = f"acme_bad_{abs(hash(told))}"
+    found, skipped = load([plugin(tmp_path, monkeypatch, name, **options)])
+    assert [one.code for one in found] == [one.code for one in rules()]
+    assert len(skipped) == 1 and told in skipped[0] and "acme" in skipped[0]
