@@ -1,0 +1,120 @@
+"""`unbug ls`: the runs there are, newest first."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from unbug.cli.options import add_directory, add_json, directory_of
+from unbug.cli.style import terminal_width, wants_color
+from unbug.cli.table import Column, render_table
+from unbug.cli.words import ago, duration, number
+
+if TYPE_CHECKING:
+    from unbug.store import RunSummary
+
+__all__ = ["arguments", "run"]
+
+_COLUMNS = (
+    Column(title="NAME", gives_way=True, style="bold"),
+    Column(title="STATE"),
+    Column(title="FINDINGS"),
+    Column(title="STEPS", right=True),
+    Column(title="LOSS", right=True, drop=1),
+    Column(title="TOOK", right=True, drop=2),
+    Column(title="STARTED", right=True),
+    Column(title="TAGS", drop=3),
+    Column(title="ID", drop=4, style="dim"),
+)
+_STATE_STYLE = {
+    "running": "cyan", "finished": "green", "failed": "red", "killed": "red", "lost": "yellow",
+    "interrupted": "yellow",
+}  # fmt: skip
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--limit", metavar="N", type=int, default=0, help="only the N newest")
+    parser.add_argument("--tag", metavar="TAG", help="only runs with this tag")
+    add_json(parser)
+    add_directory(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the table."""
+    from unbug.store import list_runs
+
+    directory = directory_of(options)
+    found = [one for one in list_runs(directory) if options.tag is None or options.tag in one.run.tags]
+    if options.limit > 0:
+        found = found[: options.limit]
+    if options.json:
+        print(json.dumps([_json(one) for one in found], indent=1))
+        return 0
+    if not found:
+        print(f"no runs in {directory}; record one with `unbug run SCRIPT`", file=sys.stderr)
+        return 0
+    color, now_ns = wants_color(), time.time_ns()
+    rows = [_row(one, now_ns) for one in found]
+    styles = [
+        ["", _STATE_STYLE.get(row[1], ""), _finding_style(one), *[""] * 6]
+        for one, row in zip(found, rows, strict=True)
+    ]
+    width = terminal_width() if sys.stdout.isatty() else None
+    print(render_table(_COLUMNS, rows, width=width, color=color, styles=styles))
+    return 0
+
+
+def _row(one: RunSummary, now_ns: int) -> list[str]:
+    run, status = one.run, one.status
+    end_ns = status.ended_ns or status.updated_ns
+    return [
+        one.path.name,
+        status.state.value,
+        _findings(status.findings),
+        f"{status.steps:,}",
+        number(status.last_loss),
+        duration(max(end_ns - run.created_ns, 0) / 1e9) if end_ns else "-",
+        ago((now_ns - run.created_ns) / 1e9),
+        ", ".join(run.tags),
+        run.id[:13],
+    ]
+
+
+def _findings(counts: Any) -> str:
+    """`2 errors, 1 warning`; notes only where there is nothing worse."""
+    parts = [
+        f"{many} {severity}{'' if many == 1 else 's'}"
+        for severity in ("error", "warning")
+        if (many := counts.get(severity, 0))
+    ]
+    if not parts and (notes := counts.get("note", 0)):
+        return f"{notes} note{'' if notes == 1 else 's'}"
+    return ", ".join(parts) or "-"
+
+
+def _finding_style(one: RunSummary) -> str:
+    counts = one.status.findings
+    return "bold red" if counts.get("error") else "yellow" if counts.get("warning") else "dim"
+
+
+def _json(one: RunSummary) -> dict[str, Any]:
+    run, status = one.run, one.status
+    return {
+        "id": run.id,
+        "name": run.name,
+        "path": str(one.path),
+        "state": status.state.value,
+        "created_ns": run.created_ns,
+        "updated_ns": status.updated_ns,
+        "ended_ns": status.ended_ns,
+        "exit_code": status.exit_code,
+        "trainings": status.trainings,
+        "steps": status.steps,
+        "last_loss": number(status.last_loss) if status.last_loss != status.last_loss else status.last_loss,
+        "findings": dict(status.findings),
+        "tags": list(run.tags),
+    }

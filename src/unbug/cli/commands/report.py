@@ -1,0 +1,48 @@
+"""`unbug report RUN -o report.html`: one static file, each finding with its evidence drawn."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from unbug.cli.options import add_directory, add_run, find, settings_of
+from unbug.errors import UsageError
+
+__all__ = ["arguments", "run"]
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_run(parser)
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="file to write, - for stdout (default: RUN.html)"
+    )
+    add_directory(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the file."""
+    path = find(options)
+    from unbug.detect import diagnose
+    from unbug.report import html
+    from unbug.session import rule_settings
+    from unbug.store import open_reader
+    from unbug.types import RunState
+
+    reader = open_reader(path)
+    try:
+        live = reader.status.state is RunState.RUNNING
+        page = html(reader, diagnose(reader, live=live, settings=rule_settings(settings_of(options))))
+    finally:
+        reader.close()
+    if options.output == "-":
+        sys.stdout.write(page)
+        return 0
+    target = Path(options.output or f"{path.name}.html")
+    try:
+        target.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {target}: {error.strerror}; choose another file with `-o`") from None
+    print(target)
+    return 0

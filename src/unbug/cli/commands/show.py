@@ -1,0 +1,139 @@
+"""`unbug show RUN`: one run at a glance."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from unbug.cli.options import add_directory, add_json, add_run, find
+from unbug.cli.style import clip, paint, terminal_width, wants_color
+from unbug.cli.words import ago, count, duration, number, size
+
+__all__ = ["arguments", "run"]
+
+_STATE_STYLE = {"running": "cyan", "finished": "green", "failed": "bold red", "killed": "bold red"}
+_SEVERITY_STYLE = {"error": "bold red", "warning": "yellow", "note": "dim"}
+_BARS = "▁▂▃▄▅▆▇█"
+_MOST = 8
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_run(parser)
+    add_json(parser)
+    add_directory(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the overview."""
+    path = find(options)
+    from unbug.cli.overview import overview
+    from unbug.store import open_reader
+
+    reader = open_reader(path)
+    try:
+        seen = overview(reader)
+    finally:
+        reader.close()
+    if options.json:
+        print(json.dumps(seen, indent=1))
+    else:
+        color, width = wants_color(), terminal_width()
+        print("\n".join(_lines(seen, width=width, color=color)))
+    return 0
+
+
+def _lines(seen: dict[str, Any], *, width: int, color: bool) -> Iterator[str]:
+    state = paint(_state(seen), _STATE_STYLE.get(seen["state"], "yellow"), color=color)
+    yield f"{paint(seen['name'], 'bold', color=color)}  {state}"
+    labels = [(name, text) for name, text in _facts(seen) if text]
+    left = max(len(name) for name, _ in labels)
+    for name, text in labels:
+        yield f"  {paint(name.ljust(left), 'dim', color=color)}  {clip(text, width - left - 4)}"
+    for training in seen["trainings"][:_MOST]:
+        yield ""
+        yield from _training(training, width=width, color=color)
+    if len(seen["trainings"]) > _MOST:
+        yield f"  … and {count(len(seen['trainings']) - _MOST, 'training')} more"
+    yield ""
+    yield from _findings(seen, width=width, color=color)
+    for line in seen["lost"]:
+        yield paint(clip(f"lost: {line}", width), "yellow", color=color)
+    if seen["crash"]:
+        last = str(seen["crash"].get("traceback", "")).strip().rpartition("\n")[2]
+        yield paint(clip(f"ended by {last}", width), "red", color=color)
+
+
+def _state(seen: dict[str, Any]) -> str:
+    code = seen["exit_code"]
+    return f"{seen['state']}, exit code {code}" if code else str(seen["state"])
+
+
+def _facts(seen: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    facts = seen["facts"]
+    git = facts.get("git") or {}
+    started = ago((time.time_ns() - seen["created_ns"]) / 1e9)
+    command = seen["command"]
+    yield "command", " ".join(command) if isinstance(command, list) else str(command or "")
+    yield "started", f"{started}, took {duration(seen['duration_s'])}"
+    if git.get("commit"):
+        dirty = ", uncommitted changes" if git.get("dirty") else ""
+        yield "git", f"{git['commit'][:12]} ({git.get('branch') or 'no branch'}{dirty})"
+    torch = (facts.get("packages") or {}).get("torch")
+    yield (
+        "software",
+        ", ".join(part for part in (f"torch {torch}" if torch else "", facts.get("python", "")) if part),
+    )
+    hardware = facts.get("hardware") or {}
+    yield "hardware", ", ".join(str(hardware[key]) for key in ("cpu", "gpu") if hardware.get(key))
+    yield "tags", ", ".join(seen["tags"])
+    yield "your series", ", ".join(seen["user_series"])
+    yield "run", f"{seen['path']}  ({size(seen['size_bytes'])})"
+    yield "id", seen["id"]
+
+
+def _training(training: dict[str, Any], *, width: int, color: bool) -> Iterator[str]:
+    head = f"training {training['number']}"
+    told = [count(training["steps"], "step")]
+    if training["optimizers"]:
+        told.append(" + ".join(training["optimizers"]))
+    if training["parameters"]:
+        told.append(count(training["parameters"], "parameter"))
+    if training["step_time_s"]:
+        told.append(f"{training['step_time_s'] * 1000:.3g} ms a step")
+    yield clip(f"{head}  {', '.join(told)}", width)
+    if training["last_loss"] is not None:
+        numbers = f"{number(training['first_loss'])} → {number(training['last_loss'])}"
+        line = f"  loss  {numbers}, lowest {number(training['lowest_loss'])}"
+        picture = _sparkline(training["losses"])
+        if len(line) + len(picture) + 2 <= width:
+            line += "  " + paint(picture, "cyan", color=color)
+        yield line
+
+
+def _sparkline(values: list[float]) -> str:
+    low, high = min(values), max(values)
+    if high == low:
+        return _BARS[0] * len(values)
+    return "".join(_BARS[round((value - low) / (high - low) * (len(_BARS) - 1))] for value in values)
+
+
+def _findings(seen: dict[str, Any], *, width: int, color: bool) -> Iterator[str]:
+    total = sum(seen["findings"].values())
+    if not total:
+        yield "no findings" + (" so far" if seen["live"] else "")
+        return
+    by_severity = [
+        f"{many} {severity}{'' if many == 1 else 's'}" for severity, many in seen["findings"].items() if many
+    ]
+    yield f"findings  {', '.join(by_severity)}"
+    for finding in seen["stated"][:_MOST]:
+        severity = str(finding.get("severity", "note"))
+        head = f"{finding.get('rule', '')} {finding.get('name', '')}"
+        place = f" at {finding['place']}" if finding.get("place") else ""
+        mark = paint(severity.ljust(7), _SEVERITY_STYLE.get(severity, ""), color=color)
+        yield f"  {mark}  {clip(f'{head}{place}: ' + str(finding.get('message', '')), width - 11)}"
+    yield f"  `unbug diagnose {seen['path'].rpartition('/')[2]}` says what to do"

@@ -1,0 +1,82 @@
+"""One run at a glance, as data: what `unbug show` prints and what `--json` gives."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from unbug.types import RunState
+
+if TYPE_CHECKING:
+    from unbug.store import Reader
+
+__all__ = ["overview"]
+
+
+def overview(reader: Reader) -> dict[str, Any]:
+    """State, duration, trainings with their last losses, findings as they were stated, coverage, size."""
+    run, status = reader.run, reader.status
+    end_ns = status.ended_ns or status.updated_ns or run.created_ns
+    size = sum(file.stat().st_size for file in reader.path.rglob("*") if file.is_file())
+    facts = dict(run.facts)
+    for event in reader.events("environment"):
+        facts.update(event.fields)
+    coverage = reader.events("coverage")
+    return {
+        "id": run.id,
+        "name": run.name,
+        "path": str(reader.path),
+        "state": status.state.value,
+        "exit_code": status.exit_code,
+        "message": status.message,
+        "created_ns": run.created_ns,
+        "duration_s": max(end_ns - run.created_ns, 0) / 1e9,
+        "tags": list(run.tags),
+        "command": facts.get("command"),
+        "facts": facts,
+        "trainings": [_training(reader, one) for one in reader.trainings()],
+        "user_series": sorted({series.name for series in reader.series() if series.origin == "user"}),
+        "findings": dict(status.findings),
+        "stated": [dict(event.fields) for event in reader.events("finding")],
+        "crash": next((dict(event.fields) for event in reversed(reader.events("crash"))), None),
+        "faults": [dict(event.fields) for event in reader.events("fault")],
+        "lost": list(status.lost),
+        "coverage": dict(coverage[-1].fields) if coverage else {},
+        "size_bytes": size,
+        "live": status.state is RunState.RUNNING,
+    }
+
+
+def _training(reader: Reader, training: Any) -> dict[str, Any]:
+    losses = _values(reader, "loss.value", training.number)
+    times = _values(reader, "step.time_s", training.number)
+    ordered = sorted(times)
+    return {
+        "number": training.number,
+        "steps": training.steps,
+        "optimizers": list(training.optimizers),
+        "parameters": training.parameters,
+        "first_loss": losses[0] if losses else None,
+        "last_loss": losses[-1] if losses else None,
+        "lowest_loss": min(losses) if losses else None,
+        "step_time_s": ordered[len(ordered) // 2] if ordered else None,
+        "losses": _picture(losses),
+    }
+
+
+def _values(reader: Reader, name: str, training: int) -> list[float]:
+    """Bucket means over the whole training; only what is finite, so that JSON has it."""
+    found: list[float] = []
+    for series in reader.find(name=name, origin="auto", training=training):
+        curve = reader.curve(series, points=400, training=training)
+        found += [float(value) for value in curve.mean if math.isfinite(value)]
+    return found
+
+
+def _picture(values: list[float], columns: int = 40) -> list[float]:
+    """As many means as a terminal line has room for."""
+    if len(values) <= columns:
+        return values
+    edges = [round(index * len(values) / columns) for index in range(columns + 1)]
+    return [sum(values[low:high]) / (high - low) for low, high in pairwise(edges)]

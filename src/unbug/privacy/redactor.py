@@ -1,0 +1,186 @@
+"""Take secrets out of text: by the name they stand under, by their shape, and by value once one was seen."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from unbug.privacy.names import is_secret_name
+from unbug.privacy.shapes import HEX_KEY, HINTS, MARKS, PRIVATE_KEY, TOKENS, URL_USER
+
+__all__ = ["REDACTED", "Redactor"]
+
+REDACTED = "[redacted]"
+_ASSIGNMENT = re.compile(
+    r"(?P<name>(?<![\w.-])[A-Za-z_][\w.-]*)(?P<sign>[\"']?\]?\s{0,4}(?:[:=]=?|=>)\s{0,4})"
+    r"(?P<prefix>[bruf]{0,2})(?:(?P<quote>[\"']{1,3})(?P<quoted>[^\"'\n]*)(?=(?P=quote))|(?P<bare>[^\s,;&\"'(){}\[\]<>]+))"
+)
+_OPTION = re.compile(r"(?P<option>--?[A-Za-z][\w-]*)(?P<gap>\s+|[\"'], ?[\"'])(?P<value>[^\s\"'-][^\s\"']*)")
+_DEFAULT = re.compile(
+    r"(?P<head>[\"'](?P<option>--[A-Za-z][\w-]*)[\"'].*?\bdefault\s*=\s*)(?P<quote>[\"'])[^\"'\n]+(?=(?P=quote))"
+)
+_NETRC = re.compile(r"(\blogin\s+\S+\s+password\s+)\S+")
+_CODE = re.compile(
+    r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+|none|null|true|false|str|bytes|string|optional", re.IGNORECASE
+)
+_NUMBER = re.compile(r"[+-]?[0-9.]+(?:e[+-]?[0-9]+)?[a-z/%]{0,3}", re.IGNORECASE)
+_PLACEHOLDER = re.compile(r"<[^<>]*>|\*+|\.{3}|\$?\{.*\}|\[redacted\]?", re.IGNORECASE)
+_HARMLESS = frozenset({"true", "false", "none", "null", "default", "auto", "test"})
+
+
+class Redactor:
+    """Text in, text without secrets out.
+
+    Args:
+        values: Secrets known by value; each is taken out wherever it appears.
+    """
+
+    def __init__(self, values: Iterable[str] = ()) -> None:
+        self._values: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+        self.learn(values)
+
+    @classmethod
+    def of_process(cls, argv: Sequence[str], environ: Mapping[str, str]) -> Redactor:
+        """Know the values of secret-looking options and environment variables."""
+        redactor = cls(value for name, value in environ.items() if _is_secret_variable(name, value))
+        redactor.learn(value for _, value in _secret_options(argv))
+        return redactor
+
+    def learn(self, values: Iterable[str]) -> None:
+        """Take these out from now on, too; also as they look in a URL, in JSON and in Python source."""
+        for value in values:
+            value = value.strip()
+            if len(value) < 4 or value.lower() in _HARMLESS or (value.isdigit() and len(value) < 6):
+                continue
+            forms = {value, quote(value, safe=""), quote(value), json.dumps(value)[1:-1], repr(value)[1:-1]}
+            self._values |= {form for form in forms if len(form) >= 4}
+        if self._values:
+            longest_first = sorted(self._values, key=lambda value: (-len(value), value))
+            self._pattern = re.compile("|".join(map(_value_pattern, longest_first)))
+
+    def text(self, text: str) -> str:
+        """Redact any text: console, tracebacks, diffs, host names, paths."""
+        return self._redact(text, code=False)
+
+    def source(self, text: str) -> str:
+        """Redact Python source: literals only, so that `token = read_token()` stays as it is."""
+        return self._redact(text, code=True)
+
+    def argv(self, argv: Sequence[str]) -> list[str]:
+        """Redact a command line; values of secret-looking options go whatever they look like."""
+        hidden = dict(_secret_options(argv))
+        return [hidden_as(word, hidden[index]) if index in hidden else self.text(word)
+                for index, word in enumerate(argv)]  # fmt: skip
+
+    def json(self, value: Any) -> Any:
+        """Redact every string in a JSON value; those under a secret-looking key entirely."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return {
+                self.text(str(key)): REDACTED
+                if isinstance(item, str) and item and is_secret_name(str(key))
+                else self.json(item)
+                for key, item in value.items()
+            }
+        if isinstance(value, list | tuple):
+            return [self.json(item) for item in value]
+        return value
+
+    def _redact(self, text: str, *, code: bool) -> str:
+        if self._pattern is not None:
+            text = self._pattern.sub(REDACTED, text)
+        if "PRIVATE KEY" in text:
+            text = PRIVATE_KEY.sub(REDACTED, text)
+        if "://" in text:
+            text = URL_USER.sub(REDACTED, text)
+        if any(mark in text for mark in MARKS):
+            text = "".join(_without_tokens(line) for line in text.splitlines(keepends=True))
+        lowered = text.lower()
+        if not any(hint in lowered for hint in HINTS):
+            return text
+        lines = text.splitlines(keepends=True)
+        return "".join(self._named(line, code=code) if _has_hint(line) else line for line in lines)
+
+    @staticmethod
+    def _named(line: str, *, code: bool) -> str:
+        """Take out what stands beside a secret-looking name on a line."""
+        line = HEX_KEY.sub(lambda match: match["near"] + REDACTED, line)
+        line = _ASSIGNMENT.sub(_hide_literal if code else _hide_assigned, line)
+        line = _DEFAULT.sub(_hide_default, line)
+        line = _NETRC.sub(rf"\1{REDACTED}", line)
+        return line if code and "'--" not in line and '"--' not in line else _OPTION.sub(_hide_option, line)
+
+
+def _without_tokens(line: str) -> str:
+    return TOKENS.sub(REDACTED, line) if any(mark in line for mark in MARKS) else line
+
+
+def _has_hint(line: str) -> bool:
+    lowered = line.lower()
+    return any(hint in lowered for hint in HINTS)
+
+
+def hidden_as(word: str, secret: str) -> str:
+    """`--token=abc` as `--token=[redacted]`, `abc` as `[redacted]`."""
+    return word[: len(word) - len(secret)] + REDACTED
+
+
+def _secret_options(argv: Sequence[str]) -> Iterable[tuple[int, str]]:
+    """Index of the word and the value in it, for `--api-key VALUE`, `--api-key=VALUE` and `api_key=VALUE`."""
+    for index, word in enumerate(argv):
+        name, sign, value = word.partition("=")
+        if not is_secret_name(name) or " " in name:
+            continue
+        if sign and value:
+            yield index, value
+        elif word.startswith("-") and index + 1 < len(argv) and not argv[index + 1].startswith("--"):
+            yield index + 1, argv[index + 1]
+
+
+def _is_secret_variable(name: str, value: str) -> bool:
+    """A secret-looking name, and a value that can be one: no path, no switch."""
+    if not is_secret_name(name, variable=True) or len(value) < 6:
+        return False
+    return not (value.startswith(("/", "~")) and Path(value).expanduser().exists())
+
+
+def _value_pattern(value: str) -> str:
+    """Short values must stand alone, so that a weak password does not wipe out half of the text."""
+    pattern = re.escape(value)
+    return pattern if len(value) >= 12 else rf"(?<![A-Za-z0-9]){pattern}(?![A-Za-z0-9])"
+
+
+def _hide_assigned(match: re.Match[str]) -> str:
+    if not is_secret_name(match["name"]):
+        return match[0]
+    bare = match["bare"]
+    if bare is None:
+        return _hide_literal(match)
+    if len(bare) < 4 or _CODE.fullmatch(bare) or _NUMBER.fullmatch(bare) or _PLACEHOLDER.fullmatch(bare):
+        return match[0]
+    if match.string[match.end() : match.end() + 1] in {"(", "["} and bare.isidentifier():
+        return match[0]
+    return f"{match['name']}{match['sign']}{REDACTED}"
+
+
+def _hide_literal(match: re.Match[str]) -> str:
+    quoted = match["quoted"]
+    if not quoted or not is_secret_name(match["name"]) or _PLACEHOLDER.fullmatch(quoted):
+        return match[0]
+    return f"{match['name']}{match['sign']}{match['prefix']}{match['quote']}{REDACTED}"
+
+
+def _hide_option(match: re.Match[str]) -> str:
+    if not is_secret_name(match["option"]) or _PLACEHOLDER.fullmatch(match["value"]):
+        return match[0]
+    return f"{match['option']}{match['gap']}{REDACTED}"
+
+
+def _hide_default(match: re.Match[str]) -> str:
+    return f"{match['head']}{match['quote']}{REDACTED}" if is_secret_name(match["option"]) else match[0]
