@@ -170,6 +170,10 @@ def _foreign(package: str, room: str, rule: Room) -> str | None:
 
 
 def _is_module(folder: Path, name: str) -> bool:
+    """A file of the room; a public name that happens to be called like a file is that name."""
+    front = folder / "__init__.py"
+    if front.exists() and name in _all_of(front):
+        return False
     return (folder / f"{name}.py").exists() or (folder / name).is_dir()
 
 

@@ -243,3 +243,9 @@ def test_a_broken_plugin_is_reported_and_skipped(tmp_path, monkeypatch, options,
     found, skipped = load([plugin(tmp_path, monkeypatch, name, **options)])
     assert [one.code for one in found] == [one.code for one in rules()]
     assert len(skipped) == 1 and told in skipped[0] and "acme" in skipped[0]
+
+
+def test_the_functions_keep_their_names_when_the_package_of_rules_is_loaded():
+    import unbug.detect
+
+    assert unbug.detect.rules() and callable(unbug.detect.rules) and callable(unbug.detect.rule)

@@ -1,8 +1,9 @@
 """Windows, rules, causes: recorded data in, findings out. Never torch."""
 
+import unbug.detect.rules  # noqa: F401 - loading it binds its name here, which the function below then takes
+from unbug.detect.declaration import Rule
 from unbug.detect.discovery import rule, rules
 from unbug.detect.engine import Diagnosis, Fault, RuleSettings, diagnose
-from unbug.detect.rule import Rule
 from unbug.detect.vocabulary import classes
 from unbug.detect.window import Window
 

@@ -1,7 +1,7 @@
 """What a file of a rule imports, ours or a plug-in's."""
 
 from unbug.detect.cases import Case, event, fires, silent
-from unbug.detect.rule import API_VERSION, Rule, detector, threshold
+from unbug.detect.declaration import API_VERSION, Rule, detector, threshold
 from unbug.detect.sites import Site, loss_sites
 from unbug.detect.statement import Finding
 from unbug.detect.track import Track

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-from unbug.detect.rule import API_VERSION, Rule
+from unbug.detect.declaration import API_VERSION, Rule
 from unbug.errors import UnknownRuleError
 
 __all__ = ["GROUP", "broken", "load", "rule", "rules"]

@@ -17,7 +17,7 @@ from unbug.errors import UnbugError
 from unbug.types import Finding, Run, Status, Training, fingerprint
 
 if TYPE_CHECKING:
-    from unbug.detect.rule import Rule
+    from unbug.detect.declaration import Rule
     from unbug.detect.window import Window
     from unbug.store.contract import Reader
 
