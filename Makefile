@@ -12,6 +12,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 READY := $(VENV)/.ready
 PEERS := $(VENV)/.ready-bench
 DEMO := demo-runs
+# Not --quiet: that hides the warnings from --strict too.
+MKDOCS = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict 2>&1 | { grep -v '^INFO' || true; }
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
@@ -51,7 +53,7 @@ check: $(READY) ## everything that must hold besides the tests: format, lint, ty
 	@$(BIN)/mypy
 	@$(BIN)/python tools/check_rooms.py
 	@$(BIN)/python tools/generate.py --check
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@$(MKDOCS)
 
 format: $(READY) ## bring the code into form
 	@$(BIN)/ruff format .
@@ -61,7 +63,7 @@ generate: $(READY) ## write the pages of docs/reference that come from code
 	@$(BIN)/python tools/generate.py
 
 docs: $(READY) ## build the documentation into site/
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@$(MKDOCS)
 	@echo "site/index.html"
 
 bench: $(PEERS) ## measure cost, logging, reading, crash safety, size, import; one table with the bars

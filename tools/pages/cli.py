@@ -29,7 +29,7 @@ def page() -> str:
         if options:
             parts.append(table(("option", "meaning"), options))
         if command.epilog:
-            parts.append(command.epilog)
+            parts.append(f"```text\n{command.epilog.strip()}\n```")
     return "\n\n".join(part for part in parts if part)
 
 
