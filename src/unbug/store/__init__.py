@@ -1,5 +1,61 @@
-"""Run folders: append-only, read while written, whole after a kill."""
+"""Run folders: append-only, read while written, whole after a kill.
+
+Importing this loads neither numpy nor pyarrow nor duckdb; each name loads what it needs when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from unbug.store.contract import Curve, GroupKind, Points, Reader, Writer
 
-__all__ = ["Curve", "GroupKind", "Points", "Reader", "Writer"]
+if TYPE_CHECKING:
+    from unbug.store.catalogue import RunSummary, find_run, list_runs, remove_run
+    from unbug.store.folders import create_run, default_directory, label
+    from unbug.store.identity import new_id, process_identity
+    from unbug.store.reader import RunReader, open_reader
+    from unbug.store.writer import RunWriter, open_writer
+
+__all__ = [
+    "Curve",
+    "GroupKind",
+    "Points",
+    "Reader",
+    "RunReader",
+    "RunSummary",
+    "RunWriter",
+    "Writer",
+    "create_run",
+    "default_directory",
+    "find_run",
+    "label",
+    "list_runs",
+    "new_id",
+    "open_reader",
+    "open_writer",
+    "process_identity",
+    "remove_run",
+]
+
+_HOME = {
+    "RunReader": "reader",
+    "RunSummary": "catalogue",
+    "RunWriter": "writer",
+    "create_run": "folders",
+    "default_directory": "folders",
+    "find_run": "catalogue",
+    "label": "folders",
+    "list_runs": "catalogue",
+    "new_id": "identity",
+    "open_reader": "reader",
+    "open_writer": "writer",
+    "process_identity": "identity",
+    "remove_run": "catalogue",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"unbug.store.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'unbug.store' has no attribute {name!r}")
