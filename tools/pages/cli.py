@@ -14,7 +14,7 @@ __all__ = ["page"]
 def page() -> str:
     """Every command with its usage, arguments and options, from the parser that runs."""
     root = build_parser()
-    parts = ["# Command line", root.description or "", "```text", "unbug COMMAND [options]", "```"]
+    parts = ["# Command line", root.description or "", "```text\nunbug COMMAND [options]\n```"]
     commands = list(_commands(root))
     rows = [(f"[`unbug {name}`](#unbug-{name})", text) for name, text, _ in commands]
     parts += [table(("command", "what it does"), rows)]
@@ -76,7 +76,8 @@ def _meaning(action: argparse.Action) -> str:
 
 def _usage(name: str, command: argparse.ArgumentParser) -> str:
     if command.usage:
-        return command.usage.replace("%(prog)s", f"unbug {name}")
+        lines = command.usage.replace("%(prog)s", f"unbug {name}").splitlines()
+        return "\n".join(line.strip() for line in lines)
     given = [
         _value(a) if a.nargs not in ("?", "*") else f"[{_value(a)}]"
         for a in _shown(command)

@@ -49,9 +49,9 @@ def _page(rule: Rule) -> str:
         ),
         ("since", rule.since),
     ]
-    parts = [f"# {rule.code} {rule.name}", rule.summary, table(("", ""), facts)]
+    parts = [f"# {rule.code} {rule.name}", rule.summary, _list(facts)]
     for title, text in rule.sections.items():
-        parts += [f"## {title}", paragraphs(_linked(text))]
+        parts += [f"## {title}", _linked(paragraphs(text[:1].upper() + text[1:]))]
     fields = dataclasses.fields(rule.thresholds)
     if fields:
         rows = [_threshold(field) for field in fields]
@@ -64,6 +64,10 @@ def _page(rule: Rule) -> str:
     parts += ["## Cases", "Each of these is tested."]
     parts.append("\n".join(f"- {'fires' if case.fires else 'silent'}: {case.label}" for case in rule.cases))
     return "\n\n".join(parts)
+
+
+def _list(facts: list[tuple[str, str]]) -> str:
+    return "\n".join(f"- {title}: {text}" for title, text in facts)
 
 
 def _threshold(field: dataclasses.Field[float]) -> tuple[str, str, str, str, str]:
