@@ -2,7 +2,7 @@
 
 from unbug.types.event import Event, Phase
 from unbug.types.finding import SCHEMA, Evidence, Finding, FindingState, Severity, Source, fingerprint
-from unbug.types.place import Place
+from unbug.types.place import Place, PlaceKind
 from unbug.types.run import FORMAT_VERSION, Run, RunState, Status, Training
 from unbug.types.series import (
     DERIVED_STATISTICS,
@@ -25,6 +25,7 @@ __all__ = [
     "Origin",
     "Phase",
     "Place",
+    "PlaceKind",
     "Run",
     "RunState",
     "Series",
