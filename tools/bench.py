@@ -47,15 +47,15 @@ def bars(bench: str, printed: str) -> list[Bar]:
 def run(script: Path) -> list[Bar]:
     """Run one benchmark, showing its output as it comes."""
     began = time.monotonic()
-    child = subprocess.Popen(
-        [sys.executable, str(script)], cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    printed = ""
-    for line in child.stdout or ():
-        printed += line
-        if not line.startswith(MARK):
-            print(f"  {line}", end="", flush=True)
-    code = child.wait()
+    command, printed = [sys.executable, str(script)], ""
+    with subprocess.Popen(
+        command, cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as child:
+        for line in child.stdout or ():
+            printed += line
+            if not line.startswith(MARK):
+                print(f"  {line}", end="", flush=True)
+    code = child.returncode
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{script.stem}.txt").write_text(printed, encoding="utf-8")
     found = bars(script.stem, printed)

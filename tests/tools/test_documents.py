@@ -26,7 +26,8 @@ def _code(text: str) -> list[str]:
     """Fenced blocks line by line, and inline code."""
     blocks = re.findall(r"^```[^\n]*\n(.*?)^```", text, flags=re.M | re.S)
     rest = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
-    return [line for block in blocks for line in block.splitlines()] + re.findall(r"`([^`\n]+)`", rest)
+    lines = [re.sub(r"(^|\s)#.*", "", line) for block in blocks for line in block.splitlines()]
+    return lines + re.findall(r"`([^`\n]+)`", rest)
 
 
 def _commands() -> dict[str, argparse.ArgumentParser]:
