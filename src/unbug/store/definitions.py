@@ -13,8 +13,7 @@ from typing import Any, get_args
 
 from unbug.store.contract import GroupKind
 from unbug.store.frames import FormatError, FrameKind, frame
-from unbug.types import Origin, Place, Series
-from unbug.types.place import PlaceKind
+from unbug.types import Origin, Place, PlaceKind, Series
 
 __all__ = ["Definitions", "Encoder", "GroupInfo"]
 
