@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unbug.session import open_run as open  # noqa: A004
+    from unbug.session import open_run as open
     from unbug.session import run
 
 __version__ = "0.1.0.dev0"

@@ -1,4 +1,5 @@
-"""The exception tree. Every message says what could not be done, what was given, what there is and what to do next."""
+"""The exception tree. Every message says what could not be done, what was given, what there is and what to
+do next."""
 
 from __future__ import annotations
 
@@ -88,7 +89,8 @@ class NewerFormatError(StoreError):
     def __init__(self, path: str, found: int, known: int) -> None:
         self.path, self.found, self.known = path, found, known
         super().__init__(
-            f"{path} has store format {found}, this unbug reads up to {known}; upgrade with `pip install -U unbug`"
+            f"{path} has store format {found}, this unbug reads up to {known}; "
+            "upgrade with `pip install -U unbug`"
         )
 
 
@@ -97,14 +99,18 @@ class RunNotFoundError(StoreError, UsageError):
 
     exit_code = 2
 
-    def __init__(self, wanted: str, directory: str, near: Sequence[str] = (), *, ambiguous: bool = False) -> None:
+    def __init__(
+        self, wanted: str, directory: str, near: Sequence[str] = (), *, ambiguous: bool = False
+    ) -> None:
         self.wanted, self.directory, self.near, self.ambiguous = wanted, directory, tuple(near), ambiguous
         if ambiguous:
             text = f"{wanted!r} names {len(near)} runs in {directory}: {', '.join(near)}; give more of the id"
         elif near:
             text = f"no run {wanted!r} in {directory}; there is {', '.join(near)}"
         else:
-            text = f"no run {wanted!r} in {directory}, which holds no runs; record one with `unbug run SCRIPT`"
+            text = (
+                f"no run {wanted!r} in {directory}, which holds no runs; record one with `unbug run SCRIPT`"
+            )
         super().__init__(text)
 
 
@@ -113,7 +119,9 @@ class QueryError(UsageError):
 
     def __init__(self, query: str, reason: str) -> None:
         self.query, self.reason = query, reason
-        super().__init__(f"cannot answer the query: {reason}\nquery: {query}\n`unbug sql RUN --tables` lists what there is")
+        super().__init__(
+            f"cannot answer the query: {reason}\nquery: {query}\n`unbug sql RUN --tables` lists what there is"
+        )
 
 
 class UnknownRuleError(UsageError):
@@ -137,4 +145,6 @@ class ValueNotLoggableError(UsageError, TypeError):
         kind = type(given).__name__
         shape = getattr(given, "shape", None)
         what = f"{kind} of shape {tuple(shape)}" if shape is not None else kind
-        super().__init__(f"cannot log {name!r}: {what} is no single number; log `float(...)` or reduce it first")
+        super().__init__(
+            f"cannot log {name!r}: {what} is no single number; log `float(...)` or reduce it first"
+        )

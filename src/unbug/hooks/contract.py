@@ -1,9 +1,9 @@
 """What a live torch process tells: one stream of calls, made in the thread where things happen.
 
-The hub calls a listener's methods directly; there is no queue, so a listener must be quick and must not keep user
-tensors alive. Whatever a listener raises is caught by the hub at one place, reported through `fault`, and switches
-that listener off; training goes on. The hub never calls a listener while torch compiles, exports, traces, scripts or
-transforms (functorch), nor with fake or proxy tensors.
+The hub calls a listener's methods directly; there is no queue, so a listener must be quick and must not
+keep user tensors alive. Whatever a listener raises is caught by the hub at one place, reported through
+`fault`, and switches that listener off; training goes on. The hub never calls a listener while torch
+compiles, exports, traces, scripts or transforms (functorch), nor with fake or proxy tensors.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ __all__ = ["Frame", "Listener", "LossCall"]
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A line of the user's program: the innermost frame outside site-packages, the standard library and unbug."""
+    """A line of the user's program: the innermost frame outside site-packages, the standard library and
+    unbug."""
 
     file: str
     line: int
@@ -34,8 +35,8 @@ class LossCall:
 
     Args:
         function: Its name, e.g. `cross_entropy`.
-        arguments: By parameter name, as they were on return (`reduction` is the effective one); tensors are the
-            user's own, to be looked at before the method returns and not kept.
+        arguments: By parameter name, as they were on return (`reduction` is the effective one); tensors are
+            the user's own, to be looked at before the method returns and not kept.
         value: What it returned.
     """
 
@@ -46,7 +47,8 @@ class LossCall:
 
 
 class Listener(Protocol):
-    """Every method is called with grad mode and generators as the program left them, and must leave them so."""
+    """Every method is called with grad mode and generators as the program left them, and must leave them
+    so."""
 
     # Modules. Depth 0 is a forward that no other forward encloses, in this thread, outside backward.
     def root_forward(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
@@ -60,7 +62,8 @@ class Listener(Protocol):
 
     # Backward.
     def backward_begin(self, tensors: tuple[torch.Tensor, ...], frame: Frame | None) -> None:
-        """Before the outermost `backward`; the tensors are what it was called on (scaled by GradScaler, if any)."""
+        """Before the outermost `backward`; the tensors are what it was called on (scaled by GradScaler, if
+        any)."""
 
     def backward_end(self, raised: bool) -> None: ...
 
@@ -78,12 +81,14 @@ class Listener(Protocol):
     def zero_grad(self, target: Optimizer | torch.nn.Module) -> None: ...
 
     def clip(self, kind: str, limit: float, norm: torch.Tensor | None, frame: Frame | None) -> None:
-        """After `clip_grad_norm_` (`kind="norm"`, with the norm it computed) or `clip_grad_value_` (`"value"`)."""
+        """After `clip_grad_norm_` (`kind="norm"`, with the norm it computed) or `clip_grad_value_`
+        (`"value"`)."""
 
     def scheduler_step(self, scheduler: Any) -> None: ...
 
     def scaler_step(self, optimizer: Optimizer, scale: float, skipped: bool) -> None:
-        """After `GradScaler.step`; `skipped` when it left the optimizer alone because of non-finite gradients."""
+        """After `GradScaler.step`; `skipped` when it left the optimizer alone because of non-finite
+        gradients."""
 
     # Losses and data.
     def loss_call(self, call: LossCall) -> None: ...

@@ -1,7 +1,8 @@
-"""What the store promises to those who write and those who read. The layout is in docs/explanation/storage.md.
+"""What the store promises to those who write and those who read. The layout is in
+docs/explanation/storage.md.
 
-Written values fall in three classes, one *group* each: `scalar` rows are never thinned; `detail` rows (statistics of
-tensors) and `blob` rows (histograms) are thinned with age once the disk budget asks for it.
+Written values fall in three classes, one *group* each: `scalar` rows are never thinned; `detail` rows
+(statistics of tensors) and `blob` rows (histograms) are thinned with age once the disk budget asks for it.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ GroupKind = Literal["scalar", "detail", "blob"]
 
 
 class Writer(Protocol):
-    """Appends for one process. `rows` and `event` may be called from any thread and never block, touch a file or
-    raise; the other methods belong to the one background thread (and to `close`)."""
+    """Appends for one process. `rows` and `event` may be called from any thread and never block, touch a
+    file or raise; the other methods belong to the one background thread (and to `close`)."""
 
     def group(self, series: Sequence[Series], *, kind: GroupKind = "scalar") -> int:
         """Declare series that are always written together; returns the group's number. Idempotent."""
@@ -42,8 +43,8 @@ class Writer(Protocol):
         phase: int = Phase.OTHER,
         user_step: float | None = None,
     ) -> None:
-        """Queue one row. `values` has one float per series of the group (NaN is a value; a missing value is a row of
-        another group), or the bytes of a blob group. The caller gives `values` away."""
+        """Queue one row. `values` has one float per series of the group (NaN is a value; a missing value is
+        a row of another group), or the bytes of a blob group. The caller gives `values` away."""
         ...
 
     def event(self, kind: str, fields: Mapping[str, Any], *, t_ns: int, training: int = -1, step: int = -1,
@@ -56,8 +57,8 @@ class Writer(Protocol):
         ...
 
     def flush(self) -> int:
-        """Write all that is queued with one system call; returns the bytes written. A full disk or a read-only folder
-        keeps the queue (bounded), is counted in `lost`, and is tried again."""
+        """Write all that is queued with one system call; returns the bytes written. A full disk or a
+        read-only folder keeps the queue (bounded), is counted in `lost`, and is tried again."""
         ...
 
     def maintain(self, *, budget_s: float = 0.05) -> None:
@@ -98,8 +99,9 @@ class Points:
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """A series reduced to buckets of neighbouring rows. Every array is `(buckets,)`; buckets never straddle a NaN count:
-    `mean`, `low` and `high` are over the finite values, `count` over all, `nonfinite` over the others.
+    """A series reduced to buckets of neighbouring rows. Every array is `(buckets,)`; buckets never straddle
+    a NaN count: `mean`, `low` and `high` are over the finite values, `count` over all, `nonfinite` over the
+    others.
 
     `exact` is true where each bucket is one row.
     """
@@ -123,7 +125,8 @@ class Reader(Protocol):
 
     @property
     def status(self) -> Status:
-        """As last written, corrected: a `running` one whose process is gone is `killed`, or `lost` on another host."""
+        """As last written, corrected: a `running` one whose process is gone is `killed`, or `lost` on
+        another host."""
         ...
 
     def refresh(self) -> bool:
@@ -138,7 +141,8 @@ class Reader(Protocol):
 
     def find(self, *, name: str | None = None, place: str | None = None, statistic: str | None = None,
              origin: str | None = None, training: int | None = None) -> tuple[Series, ...]:  # fmt: skip
-        """Series by exact name, place path, statistic, origin; `training` keeps those with rows in that training."""
+        """Series by exact name, place path, statistic, origin; `training` keeps those with rows in that
+        training."""
         ...
 
     def read(self, series: Series, *, training: int | None = None, start: int | None = None,
@@ -146,8 +150,8 @@ class Reader(Protocol):
         """Rows with `start <= step < stop`. Empty if there are none."""
         ...
 
-    def curve(self, series: Series, *, points: int = 2000, training: int | None = None, start: int | None = None,
-              stop: int | None = None) -> Curve:  # fmt: skip
+    def curve(self, series: Series, *, points: int = 2000, training: int | None = None,
+              start: int | None = None, stop: int | None = None) -> Curve:  # fmt: skip
         """At most about `points` buckets, from precomputed levels where the range is long."""
         ...
 

@@ -28,8 +28,9 @@ class Series:
     """Identity of a series of numbers.
 
     Args:
-        name: For automatic ones `<quantity>.<statistic>`, e.g. `weight.mean`, `activation.zeros`, `loss.value`
-            (docs/reference/series.md); for the user's own whatever she wrote. The origin keeps them apart.
+        name: For automatic ones `<quantity>.<statistic>`, e.g. `weight.mean`, `activation.zeros`,
+            `loss.value` (docs/reference/series.md); for the user's own whatever she wrote. The origin keeps
+            them apart.
         statistic: Tells apart several series of one name at one place, e.g. `group 0`; mostly empty.
         unit: `s`, `fraction`, `bytes`, … or empty.
         sampled: How it was sampled, in words a user may read; empty means every step.
