@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from unbug.store.frames import FormatError, FrameKind, frame
+from unbug.store.frames import MAX_PAYLOAD, FormatError, FrameKind, frame, inflate
 
 __all__ = ["Line", "decode_events", "encode_events", "event_kind", "event_line", "plain"]
 
@@ -45,10 +46,12 @@ def event_line(kind: str, t_ns: int, training: int, step: int, micro: int, phase
 
 
 def encode_events(lines: Iterable[str], *, kind: str = "") -> bytes:
-    """One frame; `kind` if all lines are of one."""
-    name = kind.encode("utf-8", "surrogatepass")[:255]
-    payload = bytes([len(name)]) + name + "\n".join(lines).encode()
-    return frame(FrameKind.EVENTS, payload, squeeze_above=_SQUEEZE_ABOVE)
+    """One frame; `kind` if all lines are of one. The kind stays readable, so that frames are skipped unread."""
+    name = kind.encode("utf-8", "replace")[:255]
+    text = "\n".join(lines).encode()
+    packed = zlib.compress(text, 1) if len(text) > _SQUEEZE_ABOVE else text
+    size = len(text) if len(packed) < len(text) else 0
+    return frame(FrameKind.EVENTS, bytes([len(name)]) + name + size.to_bytes(4, "little") + (packed if size else text))
 
 
 def event_kind(payload: bytes | memoryview) -> str:
@@ -62,11 +65,16 @@ def decode_events(payload: bytes | memoryview) -> Sequence[Line]:
     Raises:
         FormatError: it is damaged.
     """
-    if not len(payload):
-        raise FormatError("a frame of events is empty")
+    if len(payload) < 5 or len(payload) < 5 + payload[0]:
+        raise FormatError("a frame of events is cut")
+    start = 5 + payload[0]
+    size = int.from_bytes(payload[start - 4 : start], "little")
+    if size > MAX_PAYLOAD:
+        raise FormatError("a frame of events is too large")
+    text = inflate(payload[start:], size) if size else bytes(payload[start:])
     found: list[Line] = []
     try:
-        for line in bytes(payload[1 + payload[0] :]).split(b"\n"):
+        for line in text.split(b"\n"):
             if line:
                 kind, t_ns, training, step, micro, phase, fields = json.loads(line)
                 if not isinstance(fields, dict) or not isinstance(kind, str) or phase not in (0, 1, 2):

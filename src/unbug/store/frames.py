@@ -36,7 +36,6 @@ class FrameKind(IntEnum):
     BLOBS = 3
     EVENTS = 4
     BLOCK = 5
-    FOOTER = 6
 
 
 def frame(kind: FrameKind, payload: bytes, *, squeeze_above: int | None = None) -> bytes:

@@ -1,0 +1,293 @@
+"""Keeps the number of files small and the detail within its share of the disk, while the run lives and afterwards.
+
+Logs become segments, eight neighbouring segments of one size become one of the next, and where detail outgrows its
+share, the largest segment of detail loses every second row: recent detail stays dense, old detail thins out. All work
+is cut into small steps, so that the background thread of a training can stop after any of them.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from unbug.store.definitions import Definitions
+from unbug.store.eventlog import Line, decode_events, encode_events, event_line
+from unbug.store.frames import LOG_MAGIC, FormatError, FrameKind, scan
+from unbug.store.layout import (
+    CLASSES,
+    DEFINITIONS,
+    SegmentName,
+    log_name,
+    log_numbers,
+    picked,
+    segment_names,
+    stable_listing,
+)
+from unbug.store.rows import Rows
+from unbug.store.segment import EventSegment, Segment
+from unbug.store.segment_writer import SegmentWriter, TemporaryFile
+from unbug.store.tail import LogTail, read_from
+from unbug.store.weave import weave_rows, weave_segments
+
+__all__ = ["Merger"]
+
+FAN_IN = 8
+MAX_MERGED = 256 << 20
+"""Segments that are this large together are left as they are."""
+MAX_EVENTS_FRAME = 1 << 20
+_BACK_OFF_S = 30.0
+_CLASS_OF = {"scalar": "s", "detail": "d", "blob": "b"}
+
+
+class Merger:
+    """Tends one writer's folder. The folder's writer, or one that is sure that it is dead, may own one."""
+
+    def __init__(
+        self, folder: Path, *, detail_bytes: int, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self.folder = folder
+        self._detail_bytes, self._clock = detail_bytes, clock
+        self._job: Iterator[None] | None = None
+        self._not_before = 0.0
+        self._failures: dict[str, int] = {}
+        self._refused: set[SegmentName] = set()
+        self._dense: set[SegmentName] = set()
+        self._dropped = 0
+        self._defined_to, self._definitions = 0, Definitions()
+
+    def work(self, *, budget_s: float, below: int) -> bool:
+        """Do as much as fits in about `budget_s`; logs from number `below` on are being written.
+
+        Returns:
+            Whether anything is left to do.
+        """
+        until = self._clock() + budget_s
+        if self._clock() < self._not_before:
+            return False
+        try:
+            while True:
+                if self._job is None:
+                    self._job = self._next(below)
+                if self._job is None:
+                    return False
+                if next(self._job, self) is self:
+                    self._job = None
+                if self._clock() >= until:
+                    return True
+        except FileNotFoundError:  # Someone else merged it; look again next time.
+            self.close()
+            return True
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            self._failures[reason] = self._failures.get(reason, 0) + 1
+            self._not_before = self._clock() + _BACK_OFF_S
+            self.close()
+            return False
+
+    def close(self) -> None:
+        """Give up the work in progress, leaving nothing behind."""
+        job, self._job = self._job, None
+        if job is not None and hasattr(job, "close"):
+            job.close()
+
+    def in_words(self) -> tuple[str, ...]:
+        """What was thinned or could not be merged; empty if nothing."""
+        said = [f"merging failed {count} times: {reason}" for reason, count in self._failures.items()]
+        if self._dropped:
+            said.append(
+                f"{self._dropped} rows of older detail were thinned to keep it within {self._detail_bytes:,} bytes"
+            )
+        if self._refused:
+            said.append(f"{len(self._refused)} damaged segments were left unmerged")
+        return tuple(said)
+
+    # What to do next.
+    def _next(self, below: int) -> Iterator[None] | None:
+        names = stable_listing(self.folder)
+        logs = [number for number in log_numbers(names) if number < below]
+        if logs:
+            return self._convert(logs[0])
+        kept, covered = picked(segment_names(names))
+        for name in covered:
+            (self.folder / str(name)).unlink(missing_ok=True)
+        for kind in CLASSES:
+            run = self._run([name for name in kept if name.kind == kind])
+            if run:
+                return self._merge(run)
+        return self._thin([name for name in kept if name.kind in "db"])
+
+    def _run(self, names: list[SegmentName]) -> list[SegmentName]:
+        """The first eight neighbours of one size, or of sizes that an equal number of logs filled."""
+        streak: list[SegmentName] = []
+        for name in names:
+            tier = _tier(name)
+            if name in self._refused or (streak and _tier(streak[-1]) != tier):
+                streak = []
+            if name not in self._refused:
+                streak.append(name)
+            if len(streak) == FAN_IN:
+                if self._bytes(streak) <= MAX_MERGED:
+                    return streak
+                streak = streak[1:]
+        return []
+
+    def _bytes(self, names: list[SegmentName]) -> int:
+        return sum(os.stat(self.folder / str(name)).st_size for name in names)  # noqa: PTH116 - hot with many
+
+    def _thin(self, names: list[SegmentName]) -> Iterator[None] | None:
+        names = [name for name in names if name not in self._refused]
+        sizes = {name: self._bytes([name]) for name in names}
+        if sum(sizes.values()) <= self._detail_bytes:
+            return None
+        for name in sorted(names, key=lambda one: (-sizes[one], one)):
+            if name not in self._dense:
+                return self._halve(name, sizes[name])
+        for kind in "db":  # Every group is down to its ends in every segment: fewer segments have fewer ends.
+            several = [name for name in names if name.kind == kind]
+            if len(several) > 1:
+                self._dense.difference_update(several)
+                return self._merge(several)
+        return None
+
+    # The work itself.
+    def _convert(self, number: int) -> Iterator[None]:
+        """Turn a log into segments, then delete it."""
+        path = self.folder / log_name(number)
+        tail = LogTail(path)
+        tail.refresh()
+        self._define()
+        kinds = np.array([ord(_CLASS_OF[group.kind]) for group in self._definitions.groups] or [0], np.uint8)
+        yield
+        for kind in "sdb":
+            widths = {0: tail.blobs} if kind == "b" else tail.rows
+            out: SegmentWriter | None = None
+            try:
+                for width in sorted(widths):
+                    if not widths[width]:
+                        continue
+                    rows = Rows.concatenate(widths[width])
+                    groups = rows.keys["group"]
+                    mask = (groups < len(self._definitions.groups)) & (
+                        kinds[np.minimum(groups, len(kinds) - 1)] == ord(kind)
+                    )
+                    if mask.any():
+                        out = out or SegmentWriter(self.folder / str(SegmentName(kind, number, number)))
+                        yield from weave_rows(out, rows if mask.all() else rows.take(mask))
+                if out is not None:
+                    out.finish()
+            finally:
+                if out is not None:
+                    out.abandon()
+            yield
+        lines = [line for payload in tail.events for line in _decoded(payload)]
+        if lines:
+            yield from self._write_events(SegmentName("e", number, number), lines)
+        path.unlink()
+
+    def _define(self) -> None:
+        data = read_from(self.folder / DEFINITIONS, self._defined_to)
+        start = end = 0 if self._defined_to else len(LOG_MAGIC)
+        for end, kind, payload in scan(data, start):
+            if kind == FrameKind.DEFINITIONS:
+                try:
+                    self._definitions.take(payload)
+                except FormatError:  # The reader says so; the rows of what follows are lost.
+                    continue
+        self._defined_to += end if end > start else 0
+
+    def _merge(self, names: list[SegmentName]) -> Iterator[None]:
+        """Make one segment of neighbours, then delete these."""
+        whole = SegmentName(names[0].kind, names[0].low, names[-1].high, max(name.thinned for name in names))
+        if whole.kind == "e":
+            lines = [
+                line
+                for name in names
+                for payload in EventSegment(self.folder / str(name)).payloads
+                for line in _decoded(payload)
+            ]
+            yield from self._write_events(whole, lines)
+        else:
+            yield from self._weave(names, whole, thin=False)
+        for name in names:
+            (self.folder / str(name)).unlink(missing_ok=True)
+
+    def _halve(self, name: SegmentName, size: int) -> Iterator[None]:
+        """Write a segment anew with every second row, then delete the old one."""
+        new = SegmentName(name.kind, name.low, name.high, name.thinned + 1)
+        yield from self._weave([name], new, thin=True)
+        if name in self._refused:
+            return
+        if self._bytes([new]) > 0.9 * size:
+            self._dense.add(new)
+        (self.folder / str(name)).unlink(missing_ok=True)
+
+    def _weave(self, names: list[SegmentName], whole: SegmentName, *, thin: bool) -> Iterator[None]:
+        segments: list[Segment] = []
+        out = None
+        try:
+            for name in names:
+                segments.append(Segment(self.folder / str(name), name.kind))
+                if segments[-1].faults:
+                    self._refused.add(name)
+            if self._refused.intersection(names):
+                return
+            before = sum(segment.dropped for segment in segments)
+            out = SegmentWriter(self.folder / str(whole))
+            yield from weave_segments(out, segments, thin=thin)
+            out.finish()
+            self._dropped += out.dropped - before
+        except FormatError:
+            self._refused.update(names)
+        finally:
+            if out is not None:
+                out.abandon()
+            for segment in segments:
+                segment.close()
+
+    def _write_events(self, name: SegmentName, lines: list[Line]) -> Iterator[None]:
+        """Write events, one kind a frame; of statements on a training the last one counts."""
+        out = TemporaryFile(self.folder / str(name))
+        try:
+            out.write(LOG_MAGIC)
+            by_kind: dict[str, list[Line]] = {}
+            for line in lines:
+                by_kind.setdefault(line[0], []).append(line)
+            if "training" in by_kind:
+                last = {line[2]: line for line in by_kind["training"]}
+                by_kind["training"] = list(last.values())
+            for kind, mine in by_kind.items():
+                texts: list[str] = []
+                size = 0
+                for line in mine:
+                    texts.append(event_line(*line))
+                    size += len(texts[-1])
+                    if size > MAX_EVENTS_FRAME:
+                        out.write(encode_events(texts, kind=kind))
+                        texts, size = [], 0
+                        yield
+                if texts:
+                    out.write(encode_events(texts, kind=kind))
+                    yield
+            out.finish()
+        finally:
+            out.abandon()
+
+
+def _tier(name: SegmentName) -> int:
+    """How many times eight a segment's logs are, rounded down."""
+    width, tier = name.high - name.low + 1, 0
+    while width >= FAN_IN:
+        width //= FAN_IN
+        tier += 1
+    return tier
+
+
+def _decoded(payload: bytes | memoryview) -> list[Line]:
+    try:
+        return list(decode_events(payload))
+    except FormatError:
+        return []
