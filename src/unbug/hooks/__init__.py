@@ -1,5 +1,55 @@
-"""Launcher, patches and hooks on a live torch process: one stream of calls. Nothing else patches torch."""
+"""Launcher, patches and hooks on a live torch process: one stream of calls. Nothing else patches torch.
+
+Importing this loads no torch; `Hub` and `self_test` do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from unbug.hooks.contract import Frame, Listener, LossCall
 
-__all__ = ["Frame", "Listener", "LossCall"]
+if TYPE_CHECKING:
+    from unbug.hooks.frames import user_frame
+    from unbug.hooks.hub import Hub
+    from unbug.hooks.launcher import run_program
+    from unbug.hooks.program import Program, ProgramEnd, find_module, find_script
+    from unbug.hooks.shims import Check, self_test
+    from unbug.hooks.table import Patch
+
+__all__ = [
+    "Check",
+    "Frame",
+    "Hub",
+    "Listener",
+    "LossCall",
+    "Patch",
+    "Program",
+    "ProgramEnd",
+    "find_module",
+    "find_script",
+    "run_program",
+    "self_test",
+    "user_frame",
+]
+
+_HOMES = {
+    "Check": "shims",
+    "Hub": "hub",
+    "Patch": "table",
+    "Program": "program",
+    "ProgramEnd": "program",
+    "find_module": "program",
+    "find_script": "program",
+    "run_program": "launcher",
+    "self_test": "shims",
+    "user_frame": "frames",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'unbug.hooks' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"unbug.hooks.{_HOMES[name]}"), name)

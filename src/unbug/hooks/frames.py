@@ -1,0 +1,79 @@
+"""Which line of the user's program made a call."""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from types import CodeType, FrameType
+
+from unbug.hooks.contract import Frame
+
+__all__ = ["user_frame"]
+
+_OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_LIBRARY = tuple(
+    {os.path.join(os.path.realpath(sysconfig.get_path(name)), "") for name in ("stdlib", "platstdlib")}
+    | {os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib")}
+)
+_PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+_MOST = 4096
+
+_is_user: dict[str, bool] = {}
+_known: dict[tuple[int, int], tuple[Frame, CodeType]] = {}  # the code is kept so that its id stays its own
+
+
+def user_frame(depth: int = 1) -> Frame | None:
+    """The innermost frame outside site-packages, the standard library and unbug.
+
+    Where there is none (the program is an installed module), the innermost one of `__main__`; else None.
+
+    Args:
+        depth: Frames to skip before looking.
+    """
+    try:
+        frame: FrameType | None = sys._getframe(depth)
+    except ValueError:
+        return None
+    start = frame
+    while frame is not None:
+        name = frame.f_code.co_filename
+        mine = _is_user.get(name)
+        if mine is None:
+            mine = _classify(name)
+        if mine:
+            return _describe(frame)
+        frame = frame.f_back
+    while start is not None:
+        if start.f_globals.get("__name__") == "__main__" and not start.f_code.co_filename.startswith(
+            (_OWN, "<frozen")
+        ):
+            return _describe(start)
+        start = start.f_back
+    return None
+
+
+def _describe(frame: FrameType) -> Frame:
+    code = frame.f_code
+    key = (id(code), frame.f_lasti)
+    known = _known.get(key)
+    if known is None:
+        if len(_known) >= _MOST:
+            _known.clear()
+        known = _known[key] = (Frame(code.co_filename, frame.f_lineno, code.co_qualname), code)
+    return known[0]
+
+
+def _classify(name: str) -> bool:
+    if name.startswith("<"):  # generated code is nobody's; what was typed or given with -c is the user's
+        user = name in ("<stdin>", "<string>") or name.startswith("<ipython")
+    else:
+        path = os.path.abspath(name)
+        library = (
+            path.startswith(_LIBRARY) or path.startswith(_OWN) or any(part in path for part in _PACKAGES)
+        )
+        user = not library
+    if len(_is_user) >= _MOST:
+        _is_user.clear()
+    _is_user[name] = user
+    return user

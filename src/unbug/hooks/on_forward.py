@@ -1,0 +1,62 @@
+"""Modules are called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unbug.hooks.shims import blocked, in_backward
+from unbug.hooks.spec import Spec
+from unbug.hooks.tap import RAISED
+from unbug.hooks.telling import Teller
+
+__all__ = ["forward_taps"]
+
+
+def forward_taps(teller: Teller) -> list[Spec]:
+    """`Module.__call__`: the same function for every module; it sees compiled modules from outside, too.
+
+    Not by torch's global module hooks: these lead every call through another path of `Module._call_impl` (other line
+    numbers in warnings and tracebacks), make `torch.compile` warn, and cost ten times as much.
+    """
+    here, tell = teller.here, teller.tell
+
+    def enter(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+        depth = here.forward
+        if depth > 0:
+            here.forward = depth + 1
+        elif depth < 0:
+            here.forward = depth - 1
+        elif here.busy or in_backward() or blocked():
+            here.forward = -1
+        else:
+            here.forward = 1
+            try:
+                tell("root_forward", module, args, kwargs)
+            except BaseException:
+                here.forward = 0
+                raise
+        return depth
+
+    def leave(depth: int | None, value: Any, module: Any, args: tuple[Any, ...]) -> None:
+        if depth is None:
+            return
+        told = here.forward > 0
+        here.forward = depth
+        if depth == 0:
+            if told:
+                tell("root_output", module, None if value is RAISED else value)
+        elif depth > 0 and teller.watch_modules and value is not RAISED:
+            if not (here.busy or in_backward() or blocked()):
+                tell("module_output", module, args, value)
+
+    return [
+        Spec(
+            name="torch.nn.Module.__call__",
+            what="forward passes: of root modules, and of inner ones while these are watched",
+            guard="tracing, transforms, recomputation inside backward",
+            enter=enter,
+            leave=leave,
+            enter_names=("self", "args", "kwargs"),
+            leave_names=("self", "args"),
+        )
+    ]

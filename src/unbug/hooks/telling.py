@@ -1,0 +1,85 @@
+"""Telling the listener: the one place where its failures are caught, and what each thread is in the middle of."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from unbug.hooks import shims
+from unbug.hooks.contract import Listener
+
+__all__ = ["Here", "Teller"]
+
+_METHODS = (
+    "root_forward", "root_output", "module_output", "backward_begin", "backward_end", "autograd_grad",
+    "optimizer_created", "step_begin", "step_end", "zero_grad", "clip", "scheduler_step", "scaler_step", "loss_call",
+    "batch_begin", "batch_end", "seeded", "compiled",
+)  # fmt: skip
+
+
+class Here(threading.local):
+    """What this thread is in the middle of: how deep, for each kind of call. Each tap sets it back to what it found."""
+
+    forward = 0  # below zero: inside a forward that is not told
+    backward = 0
+    loss = 0
+    clip = 0
+    scheduler = 0
+    scaler = 0
+    batch = 0
+    compile = 0
+    stepped = False  # an optimizer's step began since the scaler asked for one
+    busy = False  # inside the listener
+
+
+class Teller:
+    """Calls the listener, unless the part that is called has failed before."""
+
+    def __init__(self, listener: Listener) -> None:
+        self.here = Here()
+        self.watch_modules = False
+        self._listener: Listener | None = listener
+        self._methods: dict[str, Callable[..., None]] = {}
+        for name in _METHODS:
+            method = getattr(listener, name, None)
+            if method is not None:
+                self._methods[name] = method
+
+    def quiet(self) -> bool:
+        """Whether nothing may be told now: inside the listener, or while torch traces or transforms."""
+        return self.here.busy or shims.blocked()
+
+    def tell(self, name: str, *arguments: Any) -> None:
+        """Call the listener. What it raises is reported once and switches that method off; interrupts pass."""
+        method = self._methods.get(name)
+        if method is None:
+            return
+        here = self.here
+        here.busy = True
+        try:
+            if shims.modes_active():
+                with shims.without_modes():
+                    method(*arguments)
+            else:
+                method(*arguments)
+        except Exception as error:
+            self.fault(name, error)
+        finally:
+            here.busy = False
+
+    def fault(self, name: str, error: Exception) -> None:
+        """Switch the method off and report why; the error's frames are let go, they hold the user's tensors."""
+        if self._methods.pop(name, None) is None or self._listener is None:
+            return
+        try:
+            self._listener.fault(name, error)
+        except Exception:
+            self._methods.clear()  # a listener that cannot even hear of its fault is off
+        finally:
+            error.__traceback__ = None
+
+    def silence(self) -> None:
+        """Tell nothing any more, and let the listener go."""
+        self._methods.clear()
+        self._listener = None
