@@ -80,7 +80,7 @@ def signature(function: Callable[..., Any], name: str) -> str:
 
 
 def _parameter(each: inspect.Parameter) -> str:
-    stars = {each.VAR_POSITIONAL: "*", each.VAR_KEYWORD: "**"}.get(each.kind, "")
+    stars = "*" if each.kind is each.VAR_POSITIONAL else "**" if each.kind is each.VAR_KEYWORD else ""
     typed = each.annotation is not each.empty
     text = f"{stars}{each.name}" + (f": {_annotation(each.annotation)}" if typed else "")
     if each.default is each.empty:
