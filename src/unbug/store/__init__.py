@@ -14,20 +14,29 @@ if TYPE_CHECKING:
     from unbug.store.catalogue import RunSummary, find_run, list_runs, remove_run
     from unbug.store.folders import create_run, default_directory, label
     from unbug.store.identity import new_id, process_identity
+    from unbug.store.export import ExportFormat, export_table
+    from unbug.store.gc import Collected, collect
+    from unbug.store.sql import query
     from unbug.store.reader import RunReader, open_reader
+    from unbug.store.tabular import Tables, tables
     from unbug.store.writer import RunWriter, open_writer
 
 __all__ = [
+    "Collected",
     "Curve",
+    "ExportFormat",
     "GroupKind",
     "Points",
     "Reader",
     "RunReader",
     "RunSummary",
     "RunWriter",
+    "Tables",
     "Writer",
+    "collect",
     "create_run",
     "default_directory",
+    "export_table",
     "find_run",
     "label",
     "list_runs",
@@ -35,10 +44,19 @@ __all__ = [
     "open_reader",
     "open_writer",
     "process_identity",
+    "query",
     "remove_run",
+    "tables",
 ]
 
 _HOME = {
+    "Collected": "gc",
+    "ExportFormat": "export",
+    "Tables": "tabular",
+    "collect": "gc",
+    "export_table": "export",
+    "query": "sql",
+    "tables": "tabular",
     "RunReader": "reader",
     "RunSummary": "catalogue",
     "RunWriter": "writer",

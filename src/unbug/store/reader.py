@@ -16,7 +16,7 @@ from unbug.store.folders import WRITERS
 from unbug.store.liveness import corrected
 from unbug.store.manifest import read_manifest, read_status
 from unbug.store.source import Source
-from unbug.types import Event, Phase, Place, Run, Series, Status, Training
+from unbug.types import STORED_STATISTICS, Event, Phase, Place, Run, Series, Status, Training
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -184,6 +184,19 @@ class RunReader:
             ):
                 found.append(series)
         return tuple(found)
+
+    def is_blob(self, series: Series) -> bool:
+        """Whether the series holds blobs and not numbers."""
+        return any(source.definitions.groups[group].kind == "blob" for source, group, _ in self._where(series))
+
+    def summary_groups(self) -> Mapping[tuple[str, Place], Mapping[str, Series]]:
+        """By quantity and place, the series of all stored statistics of a tensor by statistic."""
+        found: dict[tuple[str, Place], dict[str, Series]] = {}
+        for series in self.series():
+            quantity, _, statistic = series.name.rpartition(".")
+            if series.origin == "auto" and not series.statistic and statistic in STORED_STATISTICS:
+                found.setdefault((quantity, series.place), {})[statistic] = series
+        return {key: members for key, members in found.items() if len(members) == len(STORED_STATISTICS)}
 
     # Values.
     def _where(self, series: Series) -> list[tuple[Source, int, int]]:

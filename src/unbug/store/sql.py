@@ -1,0 +1,100 @@
+"""SQL over the tables of a run: read-only, in memory, with nothing outside within reach."""
+
+from __future__ import annotations
+
+import re
+import threading
+from typing import TYPE_CHECKING, Any
+
+from unbug.errors import QueryError
+from unbug.store.tabular import Tables
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from unbug.store.reader import RunReader
+
+__all__ = ["query"]
+
+_CONFIGURATION = (
+    "SET enable_external_access = false",
+    "SET python_enable_replacements = false",
+    "SET autoinstall_known_extensions = false",
+    "SET autoload_known_extensions = false",
+    "SET allow_community_extensions = false",
+    "SET threads = 2",
+    "SET memory_limit = '1GB'",
+    "SET lock_configuration = true",
+)
+_ALLOWED = ("SELECT", "EXPLAIN")
+_CATALOGUE = re.compile(r"\b(show|information_schema|pg_\w+|duckdb_\w+|sqlite_master)\b", re.IGNORECASE)
+
+
+def query(
+    reader: RunReader, sql: str, *, rows: int = 1_000_000, timeout_s: float = 60.0, made: Tables | None = None
+) -> pa.Table:
+    """Answer one SELECT (or DESCRIBE, SUMMARIZE, SHOW, EXPLAIN) over the documented tables.
+
+    Args:
+        rows: At most this many rows are returned.
+        timeout_s: The query is interrupted after this long.
+        made: Tables made by an earlier query of the same reader, so that they need not be made again.
+    Raises:
+        QueryError: it is no such statement, cannot be answered, or took too long.
+    """
+    import duckdb
+
+    made = Tables(reader) if made is None else made
+    connection = duckdb.connect(":memory:")
+    try:
+        try:
+            statements = connection.extract_statements(sql)
+        except duckdb.Error as error:
+            raise QueryError(sql, _reason(error)) from None
+        if len(statements) != 1:
+            raise QueryError(sql, f"it holds {len(statements)} statements; give one")
+        kind = statements[0].type.name
+        if kind not in _ALLOWED:
+            raise QueryError(sql, f"runs are read-only and {kind} is no question; start with SELECT")
+        everything = _CATALOGUE.search(sql) is not None
+        for name in made:
+            if everything or re.search(rf"\b{name}\b", sql, re.IGNORECASE):
+                connection.register(name, made[name])
+        for setting in _CONFIGURATION:
+            connection.execute(setting)
+        return _answer(connection, sql, rows, timeout_s)
+    finally:
+        connection.close()
+
+
+def _answer(connection: Any, sql: str, rows: int, timeout_s: float) -> pa.Table:
+    import duckdb
+
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        connection.interrupt()
+
+    timer = threading.Timer(timeout_s, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        relation = connection.sql(sql)
+        if relation is None:
+            raise QueryError(sql, "it returns nothing; start with SELECT")
+        return relation.limit(rows).to_arrow_table()
+    except duckdb.InterruptException:
+        if late.is_set():
+            raise QueryError(sql, f"it took longer than {timeout_s:g} s; ask for less") from None
+        raise KeyboardInterrupt from None
+    except (duckdb.Error, RuntimeError) as error:
+        raise QueryError(sql, _reason(error)) from None
+    finally:
+        timer.cancel()
+
+
+def _reason(error: Exception) -> str:
+    """What DuckDB says, without its picture of the query."""
+    text = str(error).split("\nLINE ")[0].strip()
+    return " ".join(text.split()) or type(error).__name__
