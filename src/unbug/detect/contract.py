@@ -2,6 +2,7 @@
 
 from unbug.detect.cases import Case, event, fires, silent
 from unbug.detect.declaration import API_VERSION, Rule, detector, threshold
+from unbug.detect.measures import ADAPTIVE, block_medians, is_matrix, joined, matrices, total_ratio
 from unbug.detect.sites import Site, loss_sites
 from unbug.detect.statement import Finding
 from unbug.detect.track import Track
@@ -9,6 +10,7 @@ from unbug.detect.window import Window
 from unbug.types import Event, Evidence, Phase, Place, Severity, Source, Training
 
 __all__ = [
+    "ADAPTIVE",
     "API_VERSION",
     "Case",
     "Event",
@@ -23,10 +25,15 @@ __all__ = [
     "Track",
     "Training",
     "Window",
+    "block_medians",
     "detector",
     "event",
     "fires",
+    "is_matrix",
+    "joined",
     "loss_sites",
+    "matrices",
     "silent",
     "threshold",
+    "total_ratio",
 ]

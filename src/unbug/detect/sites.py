@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from unbug.types import Phase, Source
+from unbug.types import Evidence, Phase, Source
 
 if TYPE_CHECKING:
     from unbug.detect.window import Window
@@ -50,6 +50,21 @@ class Site:
             if end - since >= calls:
                 return since, max(step, since + calls - 1), profile
         return None
+
+    def evidence(self, window: Window, since: int, known_at: int, profile: Profile) -> Evidence:
+        """The profile as evidence, with the loss of these calls where it is recorded."""
+        at = (self.source.file, self.source.line) if self.source else None
+        tracks = window.read("call.value", phase=self.phase if self.phase is Phase.EVAL else None)
+        rows = next((track.before(known_at + 1) for track in tracks if track.where.source == at), None)
+        return Evidence(
+            series="call.value" if rows else "",
+            place="loss",
+            training=window.training.number,
+            steps=(since, known_at),
+            points=rows.points(0, len(rows)) if rows else (),
+            label=f"calls of {self.function}",
+            facts=dict(profile),
+        )
 
 
 def loss_sites(window: Window, *functions: str, phase: Phase | None = None) -> tuple[Site, ...]:

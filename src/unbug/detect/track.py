@@ -113,12 +113,12 @@ class Track:
             threshold=None if threshold is None else float(threshold),
             above=None if threshold is None else above,
             mark=(steps[0],) if mark is None else mark,
-            points=self._points(first, last),
+            points=self.points(first, last),
             unit=unit or self.unit,
             label=label,
         )
 
-    def _points(self, first: int, last: int) -> tuple[tuple[int, float], ...]:
+    def points(self, first: int, last: int) -> tuple[tuple[int, float], ...]:
         """At most `MOST_POINTS` rows up to `last`: a quarter for what came before, the rest for what
         decides."""
         context = _spread(0, first, MOST_POINTS // 4)

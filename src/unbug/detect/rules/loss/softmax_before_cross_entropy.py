@@ -16,7 +16,7 @@ from math import e, log
 from typing import Any
 
 from unbug.detect.contract import (
-    Evidence,
+    Event,
     Finding,
     Severity,
     Window,
@@ -71,20 +71,11 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             steps=(since, known_at),
             known_at=known_at,
             source=site.source,
-            evidence=(
-                Evidence(
-                    series="call.value",
-                    place="loss",
-                    training=window.training.number,
-                    steps=(since, known_at),
-                    label="inputs of cross_entropy",
-                    facts=dict(profile),
-                ),
-            ),
+            evidence=(site.evidence(window, since, known_at, profile),),
         )
 
 
-def _call(calls: int, unit: float, rows: float, *, step: int = 0, **fields: Any) -> Any:
+def _call(calls: int, unit: float, rows: float, *, step: int = 0, **fields: Any) -> Event:
     return event(
         "loss_call",
         step=step,

@@ -1,0 +1,68 @@
+"""A ReLU gives zero for almost every value, many steps in a row.
+
+Why it matters: a unit that always gives zero gets no gradient and cannot recover.
+How it decides: the share of zeros in the output of a ReLU module stays at or above `zero_share` for
+    `patience` consecutive recorded steps. A missing value ends the streak.
+When it is wrong: layers that are sparse by design (top-k gates, sparse autoencoders, masked tokens).
+What to do: lower the learning rate, or start the layer's biases at or above zero.
+Source: Lu et al. 2019, "Dying ReLU and Initialization", arXiv:1903.06733, for the mechanism; both default
+    numbers are ours, see `docs/explanation/thresholds.md`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from unbug.detect.contract import Finding, Place, Severity, Window, detector, fires, silent, threshold
+from unbug.numerics import first_streak
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    zero_share: float = threshold(0.99, unit="fraction", low=0.5, high=1.0, why="healthy networks: below 0.9")
+    patience: int = threshold(20, unit="recorded steps", low=2, high=10_000, why="outlasts warm-up")
+    start: int = threshold(5, unit="steps", low=0, high=1000, why="so early, it was born dead")
+
+
+@detector(
+    "A101",
+    "dead-relu",
+    diagnoses=("dead-relu",),
+    reads=("activation.zero_share",),
+    severity=Severity.WARNING,
+    since="0.1",
+    confidence=0.9,
+)
+def find(window: Window, at: Thresholds) -> Iterator[Finding]:
+    for track in window.read("activation.zero_share"):
+        if track.class_name not in ("ReLU", "ReLU6"):
+            continue
+        streak = first_streak(track.values >= at.zero_share, at.patience)
+        if streak is not None:
+            share = track.values[streak].min()
+            born = track.steps[streak.start] < at.start
+            yield Finding(
+                place=track.place,
+                message=f"at least {share:.1%} of the outputs are zero on {at.patience} recorded steps "
+                f"(limit {at.zero_share:.0%})" + (", from the start" if born else ""),
+                advice="start the biases of the layer before it at or above zero"
+                if born
+                else "lower the learning rate, or use LeakyReLU or GELU",
+                diagnoses=("dead-relu", "bad-init") if born else ("dead-relu", "lr-too-high"),
+                evidence=(track.evidence(streak, threshold=at.zero_share, label="share of zeros"),),
+                weight=share,
+            )
+
+
+_ACT = (Place(path="act1", kind="module", class_name="torch.nn.modules.activation.ReLU", order=0),)
+_SIGMOID = (Place(path="act1", kind="module", class_name="torch.nn.modules.activation.Sigmoid", order=0),)
+CASES = (
+    fires("exactly at both thresholds, from the start", place="act1", places=_ACT,
+          diagnoses=("dead-relu", "bad-init"), activation__zero_share={"act1": [0.99] * 20}),
+    fires("died later", places=_ACT, diagnoses=("dead-relu", "lr-too-high"),
+          activation__zero_share={"act1": [0.5] * 5 + [0.99] * 20}),
+    silent("one step short", places=_ACT, activation__zero_share={"act1": [1.0] * 19}),
+    silent("just under the share", places=_ACT, activation__zero_share={"act1": [0.989] * 500}),
+    silent("a gap ends the streak", places=_ACT,
+           activation__zero_share={"act1": [1.0] * 19 + [float("nan")] + [1.0] * 19}),
+    silent("no ReLU", places=_SIGMOID, activation__zero_share={"act1": [1.0] * 50}),
+)  # fmt: skip

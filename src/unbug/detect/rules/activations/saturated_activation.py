@@ -1,0 +1,86 @@
+"""Units of a hidden sigmoid or tanh layer sit in the flat part of their curve.
+
+Why it matters: there the derivative is almost zero, so that no gradient passes to the layers before.
+How it decides: the saturated share of a hidden layer's output is at or above `share` on `patience`
+    consecutive recorded steps. A layer is hidden if weights come after it; an output that saturates is
+    confident, not ill. If it is so from the start and the model's input reaches `input`, the unscaled input
+    is the reason.
+When it is wrong: binary codes and gates that are meant to be hard.
+What to do: standardise the inputs, or start with smaller weights.
+Source: Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks";
+    the numbers are ours, see `docs/explanation/thresholds.md`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from unbug.detect.contract import Finding, Place, Severity, Track, Window, detector, fires, silent, threshold
+from unbug.numerics import first_streak
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    share: float = threshold(0.9, unit="fraction", low=0.5, high=1.0, why="healthy hidden layers: below 0.2")
+    patience: int = threshold(20, unit="recorded steps", low=2, high=10_000, why="outlasts warm-up")
+    input: float = threshold(
+        30.0, unit="largest input", low=1, high=1e9, why="standardised inputs stay below 10"
+    )
+
+
+@detector(
+    "A102",
+    "saturated-activation",
+    diagnoses=("saturated-activation",),
+    reads=("activation.saturated_share", "input.absmax"),
+    severity=Severity.WARNING,
+    since="0.1",
+    confidence=0.85,
+)
+def find(window: Window, at: Thresholds) -> Iterator[Finding]:
+    last = max((p.order for p in window.places if p.kind == "parameter" and len(p.shape) >= 2), default=-1)
+    for track in window.read("activation.saturated_share"):
+        streak = first_streak(track.values >= at.share, at.patience)
+        if streak is None or track.where.order > last:
+            continue
+        share, known_at = track.values[streak].min(), int(track.steps[streak.stop - 1])
+        largest = _largest_input(window, known_at)
+        unscaled = largest is not None and largest[1] >= at.input
+        evidence = [track.evidence(streak, threshold=at.share, label="share of saturated outputs")]
+        if largest is not None and unscaled:
+            seen = largest[0].before(known_at + 1)
+            evidence.append(seen.evidence(threshold=at.input, label="largest input"))
+        yield Finding(
+            place=track.place,
+            message=f"at least {share:.0%} of the outputs are saturated on {at.patience} recorded steps "
+            f"(limit {at.share:.0%})" + (f"; inputs reach {largest[1]:.4g}" if largest and unscaled else ""),
+            advice="standardise the inputs"
+            if unscaled
+            else "start with smaller weights, or use another activation",
+            diagnoses=("unnormalized-input", "saturated-activation") if unscaled else None,
+            steps=(int(track.steps[streak.start]), known_at),
+            known_at=known_at,
+            evidence=tuple(evidence),
+            weight=share,
+        )
+
+
+def _largest_input(window: Window, until: int) -> tuple[Track, float] | None:
+    seen = [t for t in (track.before(until + 1) for track in window.read("input.absmax")) if len(t)]
+    if not seen:
+        return None
+    worst = max(seen, key=lambda t: t.values.max())
+    return worst, float(worst.values.max())
+
+
+_TANH = Place(path="act", kind="module", class_name="torch.nn.modules.activation.Tanh", order=1)
+_AFTER = Place(path="out.weight", kind="parameter", shape=(3, 4), order=2)
+_BEFORE = Place(path="fc.weight", kind="parameter", shape=(4, 4), order=0)
+CASES = (
+    fires("exactly at both thresholds", place="act", places=(_TANH, _AFTER), diagnoses=("saturated-activation",),
+          activation__saturated_share={"act": [0.9] * 20}, input__absmax={"data": [29.9] * 20}),
+    fires("unscaled inputs", places=(_TANH, _AFTER), diagnoses=("unnormalized-input", "saturated-activation"),
+          activation__saturated_share={"act": [0.9] * 20}, input__absmax={"data": [30.0] * 20}),
+    silent("one step short", places=(_TANH, _AFTER), activation__saturated_share={"act": [1.0] * 19}),
+    silent("just under the share", places=(_TANH, _AFTER), activation__saturated_share={"act": [0.899] * 99}),
+    silent("the output of the network", places=(_BEFORE, _TANH), activation__saturated_share={"act": [1.0] * 99}),
+)  # fmt: skip

@@ -1,0 +1,103 @@
+"""Updates are as large as the weights themselves, and the loss is no better for it.
+
+Why it matters: each step overshoots; the loss oscillates or diverges, and units are thrown where they die.
+How it decides: over all weights together, the 2-norm of the update is at least `update` times that of the
+    weights on `patience` recorded steps, while the gradient is of an ordinary size (else G102 speaks), and
+    since then the loss has been above where it started.
+When it is wrong: the first steps of weights that start at zero are left out, since they have no norm to
+    compare with.
+What to do: lower the learning rate by 10 or more; a healthy update is about a thousandth of the weights.
+Source: the usual 1e-3 is folklore (Karpathy, CS231n notes); both numbers are ours, see
+    `docs/explanation/thresholds.md`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from unbug.detect.contract import (
+    Finding,
+    Place,
+    Severity,
+    Window,
+    detector,
+    fires,
+    joined,
+    silent,
+    threshold,
+    total_ratio,
+)
+from unbug.numerics import first_streak
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    update: float = threshold(
+        1.0, unit="times the weights' norm", low=0.01, high=1e6, why="healthy: below 0.2"
+    )
+    gradient: float = threshold(100.0, unit="times the weights' norm", low=1, high=1e9, why="as in G102")
+    patience: int = threshold(
+        2, unit="recorded steps", low=1, high=1000, why="one may be a start from near zero"
+    )
+
+
+@detector(
+    "O101",
+    "learning-rate-too-high",
+    diagnoses=("lr-too-high",),
+    reads=("update.ratio", "weight.l2", "grad.l2", "loss.value"),
+    severity=Severity.ERROR,
+    since="0.1",
+    confidence=0.85,
+)
+def find(window: Window, at: Thresholds) -> Iterator[Finding]:
+    update, gradient = total_ratio(window, "update.ratio", relative=True), total_ratio(window, "grad.l2")
+    loss = window.one("loss.value")
+    if update is None or loss is None:
+        return
+    large = update.values >= at.update
+    if gradient is not None:
+        steps, _, size = joined(update, gradient)
+        large &= ~np.isin(update.steps, steps[size >= at.gradient])
+    streak = first_streak(large, at.patience)
+    if streak is None:
+        return
+    since, reached = int(update.steps[streak.start]), int(update.steps[streak.stop - 1])
+    start = loss.values[0]
+    worse = np.flatnonzero((loss.steps >= reached) & ~(loss.values <= start))
+    if not len(worse) or not np.isfinite(start):
+        return
+    known_at = int(loss.steps[worse[0]])
+    yield Finding(
+        place="optimizer",
+        message=f"one update is {update.values[streak].max():.3g} times as long as the weights (limit {at.update:g}); "
+        f"the loss went from {start:.4g} to {loss.values[worse[0]]:.4g} by step {known_at}",
+        advice="lower the learning rate by a factor of 10 or more",
+        steps=(since, max(known_at, reached)),
+        known_at=max(known_at, reached),
+        evidence=(
+            update.evidence(streak, threshold=at.update, label="update norm over weight norm"),
+            loss.evidence(
+                slice(0, int(worse[0]) + 1), threshold=float(start), mark=(known_at,), label="loss"
+            ),
+        ),
+    )
+
+
+_FC = (Place(path="fc.weight", kind="parameter", shape=(4, 4), order=0),)
+_WEIGHT = {"fc.weight": [1.0] * 4}
+CASES = (
+    fires("exactly at both thresholds", place="optimizer", places=_FC, weight__l2=_WEIGHT,
+          update__ratio={"fc.weight": [0.1, 1.0, 1.0, 0.1]}, loss__value={"loss": [2.0, 2.0, 2.01, 2.0]}),
+    fires("the loss turns NaN", place="optimizer", places=_FC, weight__l2=_WEIGHT,
+          update__ratio={"fc.weight": [1.0, 1.0, 1.0, 1.0]}, loss__value={"loss": [2.0, 1.0, 1.0, float("nan")]}),
+    silent("one step short", places=_FC, weight__l2=_WEIGHT,
+           update__ratio={"fc.weight": [0.1, 1.0, 0.99, 1.0]}, loss__value={"loss": [2.0, 9.0, 9.0, 9.0]}),
+    silent("the loss is no worse", places=_FC, weight__l2=_WEIGHT,
+           update__ratio={"fc.weight": [1.0] * 4}, loss__value={"loss": [2.0, 1.9, 1.8, 1.7]}),
+    silent("the gradient is to blame", places=_FC, weight__l2=_WEIGHT, grad__l2={"fc.weight": [1e3] * 4},
+           update__ratio={"fc.weight": [9.0] * 4}, loss__value={"loss": [2.0, 9.0, 9.0, 9.0]}),
+    silent("weights that start at zero", places=_FC, weight__l2={"fc.weight": [0.0, 0.0, 1.0, 1.0]},
+           update__ratio={"fc.weight": [9.0, 9.0, 0.1, 0.1]}, loss__value={"loss": [2.0, 2.1, 2.1, 2.1]}),
+)  # fmt: skip
