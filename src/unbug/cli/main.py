@@ -74,6 +74,8 @@ def main(argv: Sequence[str]) -> int:
         _say(f"unbug: {error}")
         return error.exit_code
     except KeyboardInterrupt:
+        if "run" in argv[:1]:  # of the program, which has shown it: the process is to end by the signal
+            raise
         return 130
     except BrokenPipeError:
         _silence_stdout()
@@ -102,7 +104,7 @@ def _dispatch(argv: list[str]) -> int:
     if options.command is None:
         parser.print_help()
         return 0
-    code = int(_load(options.command).run(options))
+    code = int(_load(options.command).run(options) or 0)
     sys.stdout.flush()
     return code
 

@@ -1,1 +1,1 @@
-"""Each module is a command: `arguments(parser)` declares it, `run(options)` does it and gives the exit code."""
+"""Each module is a command: `arguments(parser)` declares it, `run(options)` returns the exit code."""

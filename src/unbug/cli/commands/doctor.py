@@ -120,7 +120,8 @@ def _hooks() -> Iterator[Check]:
 
     try:
         for told in self_test():
-            yield Check(name=told.name, state="ok" if told.ok else "error", says=told.says)
+            says = told.detail or "works" if told.ok else f"{told.detail or 'is missing'}; {told.without}"
+            yield Check(name=told.name, state="ok" if told.ok else "warning", says=says)
     except Exception as error:  # a broken torch is what doctor is asked about
         yield Check(name="hooks", state="error", says=f"{type(error).__name__}: {error}")
 

@@ -48,7 +48,9 @@ def run(options: argparse.Namespace) -> int:
     from unbug.store import list_runs
 
     directory = directory_of(options)
-    found = [one for one in list_runs(directory) if options.tag is None or options.tag in one.run.tags]
+    found = [
+        one for one in reversed(list_runs(directory)) if options.tag is None or options.tag in one.run.tags
+    ]
     if options.limit > 0:
         found = found[: options.limit]
     if options.json:

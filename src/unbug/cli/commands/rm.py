@@ -45,6 +45,6 @@ def run(options: argparse.Namespace) -> int:
         if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
             return 1
     for path in paths:
-        remove_run(path)
+        remove_run(path, even_running=options.force)
         print(f"removed {path}")
     return 0

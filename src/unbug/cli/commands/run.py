@@ -72,7 +72,11 @@ def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Record the program; returns its exit code, or 3 with `--fail-on`."""
+    """Record the program. Returns only where it ended without an exit code of its own.
+
+    Raises:
+        SystemExit, KeyboardInterrupt: as the program ended, or 3 with `--fail-on`.
+    """
     program: list[str] = options.program
     if not program or program == ["-m"]:
         raise UsageError(
@@ -94,4 +98,5 @@ def run(options: argparse.Namespace) -> int:
     )
     from unbug.session import run_command
 
-    return run_command(program, settings=settings)
+    run_command(program, settings=settings)
+    return 0

@@ -1,0 +1,95 @@
+"""`unbug.run`: begin a run from code."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from unbug.errors import UsageError
+from unbug.session import current
+from unbug.session.ending import Ending
+from unbug.session.recording import Recording
+from unbug.session.session import Session
+from unbug.settings import resolve
+
+__all__ = ["run"]
+
+
+def run(
+    *,
+    dir: str | os.PathLike[str] | None = None,
+    name: str | None = None,
+    tags: Sequence[str] = (),
+    budget: float | str | None = None,
+    every: int | None = None,
+    disk: int | str | None = None,
+    quiet: bool | None = None,
+    strict: bool | None = None,
+) -> Session:
+    """Begin to record; best as `with unbug.run() as run:`.
+
+    What is not given comes from `UNBUG_*`, `[tool.unbug]`, `unbug.toml` or the default. Under `unbug run`
+    this joins the run of the command.
+
+    Args:
+        dir: Folder of the runs.
+        name: Of the run; by default the script's.
+        budget: Share of the training's wall time that recording may cost, `0.02` or `"2%"`.
+        every: Record details on every N-th step instead of by budget.
+        disk: Size in bytes, or such as `"200MB"`, above which old detail is thinned.
+        quiet: Say nothing, neither live nor at the end.
+        strict: Let a failure of unbug itself stop the program.
+    Raises:
+        UsageError: a run is open already.
+        SettingError: a setting has a value that it cannot have.
+        StoreError: the run's folder cannot be made.
+    """
+    flags: dict[str, Any] = {
+        "dir": None if dir is None else os.fspath(dir),
+        "name": name,
+        "tags": (tags,) if isinstance(tags, str) else tuple(tags),
+        "budget": budget,
+        "every": every,
+        "disk": disk,
+        "quiet": quiet,
+        "strict": strict,
+    }
+    settings = resolve(flags, spelling="")
+    if not settings["enabled"]:
+        return Session(None, owns=False)
+    open_one = current.recording()
+    if open_one is not None:
+        if current.is_of_command():
+            return Session(open_one, owns=False)
+        raise UsageError(
+            f"a run is open already, {open_one.path}; close it first or log to it, runs do not nest in a process"
+        )
+    script = _script()
+    roots = (Path(script).parent,) if script else ()
+    command = [sys.executable, *sys.orig_argv[1:]]
+    recording = Recording(
+        settings, name=Path(script).stem if script else "session", command=command, roots=roots
+    )
+    current.begin(recording)
+    recording.start(main=script)
+    session = Session(recording, owns=True)
+    atexit.register(_close_forgotten, weakref.ref(recording))
+    return session
+
+
+def _script() -> str | None:
+    """File of the program, where it is one."""
+    file = getattr(sys.modules.get("__main__"), "__file__", None)
+    return file if isinstance(file, str) and Path(file).is_file() else None
+
+
+def _close_forgotten(of: weakref.ref[Recording]) -> None:
+    """A run that nobody closed ends with the program."""
+    recording = of()
+    if recording is not None and not recording.closed:
+        recording.close(Ending.of(getattr(sys, "last_value", None)))

@@ -1,0 +1,130 @@
+"""A python process that the program started, and that imports torch: a further writer of the same run."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unbug.session import current
+from unbug.session.background import TICK_S, Background
+from unbug.session.ending import Ending
+from unbug.session.faults import Faults
+from unbug.session.late import LateWriter
+from unbug.session.observer import Observer
+from unbug.session.redacting import RedactingWriter
+from unbug.session.sources import Sources
+
+if TYPE_CHECKING:
+    from unbug.session.resources import Resources
+    from unbug.settings import Settings
+    from unbug.store import Writer
+
+__all__ = ["ChildRecording", "attach_child"]
+
+
+class ChildRecording:
+    """What is recorded in a child: the same as in its parent, less the console; nothing is said aloud."""
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        from unbug.privacy import Redactor
+        from unbug.store import open_reader
+
+        reader = open_reader(path)
+        self.path, self.run = path, reader.run
+        reader.close()
+        self.settings, self.closed = settings, False
+        self._pid = os.getpid()
+        self.faults = Faults(strict=settings["strict"])
+        redactor = Redactor.of_process(sys.orig_argv, os.environ)
+        self._late = LateWriter(self._open)
+        self.writer = RedactingWriter(self._late, redactor)
+        self.faults.writer = self.writer
+        self.observer = Observer(self.writer, self.faults, budget=settings["budget"], every=settings["every"])
+        self._sources = Sources(self.writer, redactor, how=settings["privacy.source"], roots=(settings.base,))
+        self._background = Background(self.faults)
+        self._resources: Resources | None = None
+
+    def _open(self) -> Writer:
+        import socket
+
+        return open_writer_of_child(self.path, settings=self.settings, node=socket.gethostname())
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self.observer.begin()
+        self._background.every(TICK_S, "writing", self._write)
+        self._background.every(TICK_S, "merging", self.writer.maintain)
+        self._background.every(5.0, "sampling resources", self._sample)
+        self._background.start()
+        atexit.register(self.close)
+
+    def _write(self) -> None:
+        self.writer.flush()
+
+    def _sample(self) -> None:
+        if not self._late.has_something:
+            return
+        if self._resources is None:
+            from unbug.session.resources import Resources
+
+            self._resources = Resources(self.writer, self.path)
+        self._resources.sample(self.observer.position)
+
+    def close(self, ending: Ending | None = None) -> int:
+        """Undo everything, write what is left. Idempotent."""
+        atexit.unregister(self.close)
+        if self.closed or os.getpid() != self._pid:
+            return 0
+        self.closed = True
+        self.observer.end()
+        self._background.stop(0.5)
+        with self.faults.guard("writing the end"):
+            ending = ending or Ending.of(getattr(sys, "last_value", None))
+            if ending.error:
+                fields = {"error": ending.error, "traceback": ending.traceback}
+                self.writer.event("crash", fields, t_ns=time.monotonic_ns())
+            if self._late.has_something:
+                self._sources.take_new()
+                self.writer.event("coverage", self.observer.coverage(), t_ns=time.monotonic_ns())
+            self.writer.close(deadline_s=1.0)
+        return 0
+
+
+def open_writer_of_child(path: Path, *, settings: Settings, node: str) -> Writer:
+    """A further writer of the run, under the rank that this process has by now."""
+    from unbug.store import open_writer
+
+    return open_writer(path, rank=_rank(), node=node, role="child", first=False, disk_bytes=settings["disk"])
+
+
+def _rank() -> int:
+    """Of torch.distributed if it has begun, else as the launcher said."""
+    distributed = getattr(sys.modules.get("torch"), "distributed", None)
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        return int(distributed.get_rank())
+    said = os.environ.get("RANK", "0")
+    return int(said) if said.isdigit() else 0
+
+
+def attach_child(run: str | os.PathLike[str]) -> None:
+    """Record this process into a run that its parent began. Called when the process has imported torch.
+
+    Args:
+        run: Folder of the run. Nothing happens if this process records a run of its own.
+    Raises:
+        NotARunError: the folder is none (any more).
+    """
+    from unbug.settings import resolve
+
+    if current.recording() is not None:
+        return
+    settings = resolve()
+    if not settings["enabled"]:
+        return
+    child = ChildRecording(Path(run), settings)
+    current.begin(child, of_command=True)
+    child.start()

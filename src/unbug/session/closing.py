@@ -1,0 +1,208 @@
+"""The end of a recording: undo first, then write, then look once more, then speak; all within a second."""
+
+from __future__ import annotations
+
+import _thread
+import ctypes
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from unbug.session.environment import torch_facts
+from unbug.session.live import counts, reaches
+from unbug.types import RunState
+
+if TYPE_CHECKING:
+    from unbug.detect import Diagnosis
+    from unbug.session.ending import Ending
+    from unbug.session.recording import Recording
+
+__all__ = ["close"]
+
+Answer = TypeVar("Answer")
+
+CLOSING_S = 1.0
+"""Bound of the whole closing; the last diagnosis gets what is left of it, but never less than `LEAST_S`."""
+LEAST_S, RESERVE_S = 0.4, 0.1
+
+
+class _Interrupt:
+    """Whether Ctrl-C was pressed while closing: it cuts the diagnosis short, and never the undoing."""
+
+    asked = False
+
+
+def close(recording: Recording, ending: Ending) -> int:
+    """Close a recording; see `Recording.close`."""
+    began = time.monotonic()
+    faults = recording.faults
+    with _uninterrupted() as interrupt:
+        _undo(recording)
+        with faults.guard("writing the end"):
+            _write_end(recording, ending)
+        diagnosis = None
+        with faults.guard("diagnosing"):
+            left = max(CLOSING_S - RESERVE_S - (time.monotonic() - began), LEAST_S)
+            diagnosis = _diagnose(recording, interrupt, timeout_s=None if ending.late else left)
+        with faults.guard("writing the status"):
+            if diagnosis is not None:
+                recording.live.tell(diagnosis.findings, aloud=False)
+            recording.writer.flush()
+            recording.end_status(ending)
+        with faults.guard("closing the run"):
+            recording.live.close()
+            recording.writer.close(deadline_s=max(CLOSING_S - (time.monotonic() - began), 0.1))
+        with faults.guard("saying what was found"):
+            _speak(recording, diagnosis)
+    if interrupt.asked and ending.state is not RunState.INTERRUPTED:
+        raise KeyboardInterrupt
+    found = diagnosis or recording.live.last
+    failing = found is not None and reaches(found.findings, recording.settings["fail_on"])
+    return 3 if failing and ending.exit_code == 0 and ending.state is RunState.FINISHED else 0
+
+
+def _undo(recording: Recording) -> None:
+    """Take everything out of the program's process."""
+    faults = recording.faults
+    recording.arrival.forget()
+    with faults.guard("watching torch"):
+        recording.observer.end()
+    with faults.guard("stopping the thread"):
+        recording.background.stop(0.5)
+    with faults.guard("keeping the console"):
+        recording.capture.remove()
+
+
+def _write_end(recording: Recording, ending: Ending) -> None:
+    writer, now_ns = recording.writer, time.monotonic_ns()
+    recording.sources.take_new()
+    facts = torch_facts()
+    if facts:
+        writer.event("environment", {"torch": facts}, t_ns=now_ns)
+    if ending.error:
+        writer.event("crash", {"error": ending.error, "traceback": ending.traceback}, t_ns=now_ns)
+    coverage: dict[str, Any] = dict(recording.observer.coverage())
+    unseen = [*coverage.get("unseen", ()), *recording.capture.coverage(), *recording.faults.told]
+    if not recording.observer.is_on:
+        unseen.append("the program never imported torch")
+    coverage["unseen"] = unseen
+    coverage["background_cpu_s"] = round(recording.background.cpu_s, 4)
+    coverage["live_looks"] = recording.live.looks
+    coverage["live_cpu_s"] = round(recording.live.cpu_s, 4)
+    coverage["lost"] = list(writer.lost)
+    writer.event("coverage", coverage, t_ns=now_ns)
+    writer.flush()
+    recording.end_status(ending)
+
+
+def _diagnose(recording: Recording, interrupt: _Interrupt, *, timeout_s: float | None) -> Diagnosis | None:
+    """The findings of the whole run; None where that takes too long, or somebody is waiting."""
+
+    def look() -> tuple[Diagnosis, float | None]:
+        from unbug.detect import diagnose
+        from unbug.store import open_reader
+
+        reader = open_reader(recording.path)
+        try:
+            found = diagnose(reader, settings=recording.rule_settings)
+            return found, _last_loss(reader)
+        finally:
+            reader.close()
+
+    if interrupt.asked:
+        return None
+    if timeout_s is None:
+        answer = look()
+    else:
+        bounded = _bounded(look, timeout_s=timeout_s, until=lambda: interrupt.asked)
+        if bounded is None:
+            return None
+        answer = bounded
+    diagnosis, last_loss = answer
+    recording.take(counts(diagnosis.findings), last_loss)
+    for fault in diagnosis.faults:
+        text = f"{fault.rule or 'a plug-in'}: {fault.error}"
+        recording.faults.report(f"rule {fault.rule}" if fault.rule else "loading rules", RuntimeError(text))
+    return diagnosis
+
+
+def _last_loss(reader: Any) -> float | None:
+    trainings = reader.trainings()
+    if not trainings:
+        return None
+    for series in reader.find(name="loss.value", origin="auto", training=trainings[-1].number):
+        values = reader.read(series, training=trainings[-1].number).values
+        if len(values):
+            return float(values[-1])
+    return None
+
+
+def _bounded(call: Callable[[], Answer], *, timeout_s: float, until: Callable[[], bool]) -> Answer | None:
+    """Call in a thread of our own that is stopped when its time is up."""
+    answer: list[Answer] = []
+    errors: list[BaseException] = []
+    ended = _thread.allocate_lock()
+    ended.acquire()
+
+    def work() -> None:
+        try:
+            answer.append(call())
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            ended.release()
+
+    thread = _thread.start_new_thread(work, ())
+    deadline = time.monotonic() + timeout_s
+    while not ended.acquire(timeout=0.05):
+        if time.monotonic() > deadline or until():
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(SystemExit))
+            ended.acquire(timeout=0.2)
+            return None
+    if errors:
+        raise errors[0]
+    return answer[0]
+
+
+def _speak(recording: Recording, diagnosis: Diagnosis | None) -> None:
+    voice = recording.voice
+    if voice.is_quiet:
+        return
+    if diagnosis is None:
+        voice.say(f"unbug: the findings are not complete; `unbug diagnose {recording.path.name}` states them")
+    elif not recording.observer.is_on:
+        voice.say("unbug: the program did not import torch, so there was no training to watch")
+    else:
+        from unbug.report import terminal
+
+        voice.say(terminal(diagnosis, width=voice.width, color=voice.color).rstrip("\n"))
+    for line in recording.writer.lost:
+        voice.say(f"unbug: lost: {line}")
+    voice.say(f"unbug: run {recording.path}")
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[_Interrupt]:
+    """Note Ctrl-C instead of raising it in the middle of an undo. Elsewhere than in the main thread it cannot
+    come."""
+    interrupt = _Interrupt()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupt
+        return
+
+    def note(number: int, frame: object) -> None:
+        interrupt.asked = True
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is None or before is signal.SIG_IGN:  # not Python's, or switched off: not ours to replace
+        yield interrupt
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield interrupt
+    finally:
+        with suppress(ValueError, TypeError):
+            signal.signal(signal.SIGINT, before)

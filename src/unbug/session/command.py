@@ -1,0 +1,68 @@
+"""What `unbug run` does: run the program, recorded, and end as it does."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unbug.session import current
+from unbug.session.ending import Ending
+from unbug.types import RunState
+
+if TYPE_CHECKING:
+    from unbug.hooks import Program, ProgramEnd
+    from unbug.settings import Settings
+
+__all__ = ["run_command"]
+
+
+def run_command(words: Sequence[str], *, settings: Settings) -> None:
+    """Run a program and record it; with `UNBUG=0` it runs bare.
+
+    Args:
+        words: `[SCRIPT, ARGS…]` or `["-m", MODULE, ARGS…]`.
+    Raises:
+        SystemExit, KeyboardInterrupt: the program ended so; to be let through.
+        ScriptNotFoundError: there is no such program.
+        StoreError: the run's folder cannot be made.
+    """
+    from unbug.hooks import find_module, find_script, run_program
+
+    program = find_module(words[1], words[2:]) if words[0] == "-m" else find_script(words[0], words[1:])
+    if not settings["enabled"]:
+        run_program(program, before_exit=lambda end: None)
+        return
+    from unbug.session.recording import Recording
+
+    command = [Path(sys.executable or "python").name, *words]
+    recording = Recording(settings, name=_name(program), command=command, roots=_roots(program))
+    current.begin(recording, of_command=True)
+    recording.start(main=program.path or None)
+    run_program(program, before_exit=lambda end: recording.close(_ending(end)))
+
+
+def _name(program: Program) -> str:
+    if program.kind == "module":
+        return program.name
+    path = Path(program.path)
+    return path.stem if path.stem != "__main__" else path.parent.name
+
+
+def _roots(program: Program) -> tuple[Path, ...]:
+    if program.kind == "module":
+        return ()
+    path = Path(program.path)
+    return (path.parent, path.resolve().parent) if program.kind == "script" else (path,)
+
+
+def _ending(end: ProgramEnd) -> Ending:
+    said = Ending.of(end.error)
+    return Ending(
+        state=RunState(end.state),
+        exit_code=end.exit_code,
+        error=said.error,
+        traceback=said.traceback,
+        late=end.late,
+    )

@@ -1,0 +1,109 @@
+"""Findings while the run lives: each new warning or error is said once, at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unbug.types import Severity
+
+if TYPE_CHECKING:
+    from unbug.detect import Diagnosis, RuleSettings
+    from unbug.session.voice import Voice
+    from unbug.store import Reader, Writer
+    from unbug.types import Finding
+
+__all__ = ["LiveFindings", "counts", "reaches"]
+
+SHARE = 0.003
+"""Of the wall time, which a look at the whole run may take."""
+FIRST_S, SHORTEST_S = 2.0, 2.0
+
+
+class LiveFindings:
+    """Looks at the run as far as it is written, and tells what is new.
+
+    Args:
+        torch_is_there: Nothing is loaded before the program itself loads torch.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        writer: Writer,
+        voice: Voice,
+        settings: RuleSettings,
+        *,
+        torch_is_there: Callable[[], bool],
+    ) -> None:
+        self._path, self._writer, self._voice, self._settings = path, writer, voice, settings
+        self._torch_is_there = torch_is_there
+        self._reader: Reader | None = None
+        self._told: set[tuple[str, int]] = set()
+        self._due = time.monotonic() + FIRST_S
+        self.looks, self.cpu_s = 0, 0.0
+        self.last: Diagnosis | None = None
+
+    def look(self) -> None:
+        """Look if it is time to; called every tick."""
+        now = time.monotonic()
+        if now < self._due or not self._torch_is_there():
+            return
+        began = time.thread_time()
+        self._diagnose()
+        spent = time.thread_time() - began
+        self.looks, self.cpu_s = self.looks + 1, self.cpu_s + spent
+        self._due = time.monotonic() + max(spent / SHARE, SHORTEST_S)
+
+    def _diagnose(self) -> None:
+        from unbug.detect import diagnose
+        from unbug.store import open_reader
+
+        if self._reader is None:
+            self._reader = open_reader(self._path)
+        elif not self._reader.refresh():
+            return
+        self.last = diagnose(self._reader, live=True, settings=self._settings)
+        self.tell(self.last.findings)
+
+    def tell(self, findings: tuple[Finding, ...], *, aloud: bool = True) -> None:
+        """Write what is new to the run; say it where it is more than a note."""
+        for finding in findings:
+            key = (finding.fingerprint, finding.training)
+            if finding.severity is Severity.NOTE or key in self._told:
+                continue
+            self._told.add(key)
+            self._writer.event(
+                "finding",
+                finding.to_json(),
+                t_ns=time.monotonic_ns(),
+                training=finding.training,
+                step=finding.known_at,
+            )
+            if aloud:
+                self._voice.finding(finding)
+
+    def close(self) -> None:
+        """Let go of the reader."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+
+def counts(findings: tuple[Finding, ...]) -> Mapping[str, int]:
+    """Number of open findings by severity."""
+    found: dict[str, Any] = {}
+    for finding in findings:
+        if finding.state == "open":
+            found[finding.severity.value] = found.get(finding.severity.value, 0) + 1
+    return found
+
+
+def reaches(findings: tuple[Finding, ...], fail_on: str | None) -> bool:
+    """Whether an open finding is at least as bad as `fail_on`."""
+    if fail_on is None:
+        return False
+    worst = Severity(fail_on).rank
+    return any(finding.state == "open" and finding.severity.rank <= worst for finding in findings)

@@ -1,0 +1,90 @@
+"""Watching torch: made when the program has imported it, and not before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from unbug.types import Phase
+
+if TYPE_CHECKING:
+    import torch
+
+    from unbug.hooks import Hub
+    from unbug.record import Recorder
+    from unbug.session.faults import Faults
+    from unbug.store import Writer
+
+__all__ = ["NOWHERE", "Observer"]
+
+NOWHERE = (-1, -1, 0, int(Phase.OTHER))
+"""Position of what happens outside of any training."""
+
+
+class Observer:
+    """The recorder and the hub of one process."""
+
+    def __init__(self, writer: Writer, faults: Faults, *, budget: float, every: int | None) -> None:
+        self._writer, self._faults = writer, faults
+        self._budget, self._every = budget, every
+        self._hub: Hub | None = None
+        self._recorder: Recorder | None = None
+        self._position: Callable[[], tuple[int, int, int, int]] = lambda: NOWHERE
+
+    @property
+    def is_on(self) -> bool:
+        """Whether torch is being watched."""
+        return self._recorder is not None
+
+    def begin(self) -> None:
+        """Load what watches, and install it. What fails here leaves the program unwatched, and running."""
+        with self._faults.guard("watching torch"):
+            from unbug.hooks import Hub
+            from unbug.record import Recorder
+
+            recorder = Recorder(self._writer, budget=self._budget, every=self._every)
+            hub = Hub(recorder)
+            try:
+                recorder.bind(hub)
+                hub.install()
+            except BaseException:
+                hub.remove()
+                raise
+            self._hub, self._recorder = hub, recorder
+            self._position = recorder.position
+
+    def position(self) -> tuple[int, int, int, int]:
+        """Training, step, micro and phase now."""
+        return self._position()
+
+    def watch(
+        self, model: torch.nn.Module, optimizer: torch.optim.Optimizer | None, *, name: str | None
+    ) -> None:
+        """Tell the recorder of a model."""
+        if self._recorder is not None:
+            self._recorder.watch(model, optimizer, name=name)
+
+    def coverage(self) -> Mapping[str, Any]:
+        """What was recorded how often, and what could not be seen."""
+        found: dict[str, Any] = {}
+        if self._recorder is not None:
+            with self._faults.guard("coverage"):
+                found = dict(self._recorder.coverage())
+        return found
+
+    def end(self) -> None:
+        """Undo everything in torch, then let the recorder write what it holds. Idempotent."""
+        hub, self._hub = self._hub, None
+        if hub is not None:
+            with self._faults.guard("unhooking"):
+                hub.remove()
+        if self._recorder is not None:
+            with self._faults.guard("closing the recorder"):
+                self._recorder.close()
+
+    def forget(self) -> None:
+        """In a forked child: nothing is watched there."""
+        hub, self._hub = self._hub, None
+        self._recorder, self._position = None, lambda: NOWHERE
+        if hub is not None:
+            hub.remove()

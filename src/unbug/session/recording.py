@@ -1,0 +1,188 @@
+"""A run while it is recorded: what is opened when it begins, what runs beside the program, what is undone."""
+
+from __future__ import annotations
+
+import os
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unbug.privacy import Redactor
+from unbug.session.arrival import TorchArrival
+from unbug.session.background import TICK_S, Background
+from unbug.session.capture import Capture
+from unbug.session.environment import first_facts, packages
+from unbug.session.faults import Faults
+from unbug.session.git import Git
+from unbug.session.live import LiveFindings, counts
+from unbug.session.observer import Observer
+from unbug.session.redacting import RedactingWriter
+from unbug.session.rules import rule_settings
+from unbug.session.sources import Sources
+from unbug.session.voice import Voice
+from unbug.types import RunState, Status
+
+if TYPE_CHECKING:
+    from unbug.session.ending import Ending
+    from unbug.settings import Settings
+
+__all__ = ["Recording"]
+
+SAMPLE_S = 5.0
+
+
+class Recording:
+    """Everything that lives as long as a run.
+
+    Args:
+        command: As it was typed, program first; redacted before it is written.
+        roots: Folders of the program, whose modules' source is kept.
+    """
+
+    def __init__(
+        self, settings: Settings, *, name: str, command: Sequence[str], roots: Sequence[Path] = ()
+    ) -> None:
+        from unbug import __version__
+        from unbug.store import create_run, open_writer, process_identity
+
+        self.settings = settings
+        self.rule_settings = rule_settings(settings)
+        self._pid = os.getpid()
+        self.voice = Voice(quiet=settings["quiet"])
+        self.faults = Faults(strict=settings["strict"], stream=lambda: self.voice.stream)
+        self._redactor = Redactor.of_process(command, os.environ)
+        git = Git(roots[0] if roots else settings.base, diff=settings["privacy.diff"])
+        facts: dict[str, Any] = {}
+        with self.faults.guard("describing the machine"):
+            facts = first_facts(command, settings, self._redactor)
+        clean = self._redactor.text(settings["name"] or name)
+        tags = tuple(map(self._redactor.text, settings["tags"]))
+        directory: Path = settings.directory.value
+        self.path, self.run = create_run(
+            directory.absolute(), name=clean, tags=tags, facts=facts, unbug_version=__version__
+        )
+        self._identity = process_identity()
+        self._raw = open_writer(self.path, disk_bytes=settings["disk"])
+        self.writer = RedactingWriter(self._raw, self._redactor)
+        self.faults.writer = self.writer
+        self.observer = Observer(self.writer, self.faults, budget=settings["budget"], every=settings["every"])
+        self.arrival = TorchArrival(self.observer.begin)
+        self.live = LiveFindings(
+            self.path, self.writer, self.voice, self.rule_settings, torch_is_there=lambda: self.observer.is_on
+        )
+        self.sources = Sources(
+            self.writer, self._redactor, how=settings["privacy.source"], roots=(*roots, settings.base)
+        )
+        self.capture = Capture(self.writer, self._redactor, how=settings["privacy.console"])
+        self.background = Background(self.faults)
+        self.closed = False
+        self._findings: Mapping[str, int] = {}
+        self._last_loss: float | None = None
+        with self.faults.guard("asking git"):
+            answers = git.answers(self._redactor)
+            if answers:
+                self._environment({"git": answers})
+
+    def start(self, *, main: str | None = None) -> None:
+        """Begin to watch. From here on the program runs.
+
+        Args:
+            main: File of the program, whose source is kept at once: it may not live long.
+        """
+        with self.faults.guard("keeping the source"):
+            if main is not None:
+                self.sources.take(main)
+        with self.faults.guard("keeping the console"):
+            self.capture.install()
+        self._jobs()
+        self.writer.flush()
+        self.background.start()
+        _alive.add(self)
+        self.arrival.watch()
+
+    def _jobs(self) -> None:
+        every = self.background.every
+        every(TICK_S, "keeping the console", self.capture.drain)
+        every(TICK_S, "writing", self._write)
+        every(TICK_S, "merging", self.writer.maintain)
+        every(SAMPLE_S, "sampling resources", self._resources())
+        every(SAMPLE_S, "keeping the source", self.sources.take_new)
+        every(SAMPLE_S, "writing the status", lambda: self.writer.status(self._status(RunState.RUNNING)))
+        every(float("inf"), "listing packages", lambda: self._environment({"packages": packages()}))
+        every(TICK_S, "diagnosing", self._look)
+
+    def _write(self) -> None:
+        self.writer.flush()
+
+    def _look(self) -> None:
+        self.live.look()
+        if self.live.last is not None:
+            self._findings = counts(self.live.last.findings)
+
+    def _resources(self) -> Callable[[], None]:
+        from unbug.session.resources import Resources
+
+        resources = Resources(self.writer, self.path)
+        return lambda: resources.sample(self.observer.position)
+
+    def _environment(self, fields: Mapping[str, Any]) -> None:
+        """Facts that were not known when the manifest was written; readers lay them over it."""
+        self.writer.event("environment", fields, t_ns=time.monotonic_ns())
+
+    def take(self, findings: Mapping[str, int], last_loss: float | None) -> None:
+        """Keep what the last diagnosis said, for the status."""
+        self._findings, self._last_loss = findings, last_loss
+
+    def end_status(self, ending: Ending) -> None:
+        """Write how the program ended."""
+        more = {"exit_code": ending.exit_code, "ended_ns": time.time_ns(), "message": ending.error}
+        self.writer.status(self._status(ending.state, **more))
+
+    def _status(self, state: RunState, **more: Any) -> Status:
+        training, step, _, _ = self.observer.position()
+        return Status(
+            state=state,
+            updated_ns=time.time_ns(),
+            trainings=training + 1,
+            steps=step + 1,
+            last_loss=self._last_loss,
+            findings=dict(self._findings),
+            lost=self.writer.lost,
+            **self._identity,
+            **more,
+        )
+
+    def close(self, ending: Ending) -> int:
+        """Stop watching, look at the whole run once more, say what was found, let go of everything.
+
+        Returns:
+            3 if the program succeeded and a finding reaches `fail_on`, else 0.
+        """
+        if self.closed or os.getpid() != self._pid:
+            return 0
+        self.closed = True
+        _alive.discard(self)
+        from unbug.session.closing import close
+
+        return close(self, ending)
+
+    def forget(self) -> None:
+        """In a forked child: the run is the parent's."""
+        self.closed = True
+        self.arrival.forget()
+        self.capture.console.silence()
+        self.observer.forget()
+
+
+_alive: weakref.WeakSet[Recording] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for recording in list(_alive):
+        recording.forget()
+    _alive.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,69 @@
+"""What unbug says while a program runs, on the stream that was stderr when it began."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from unbug.types import Finding
+
+__all__ = ["Voice"]
+
+_STYLE = {"error": "1;31", "warning": "33"}
+
+
+class Voice:
+    """Says lines on stderr.
+
+    Args:
+        quiet: Says nothing at all.
+        stream: By default the present `sys.stderr`, also after the program replaces that.
+    """
+
+    def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self.is_quiet = quiet
+        self._pid = os.getpid()
+        self.color = (
+            self._is_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        )
+
+    @property
+    def stream(self) -> TextIO:
+        """Where it speaks."""
+        return self._stream
+
+    @property
+    def width(self) -> int:
+        """Columns there are."""
+        if "COLUMNS" in os.environ and os.environ["COLUMNS"].isdigit():
+            return int(os.environ["COLUMNS"])
+        with suppress(OSError, ValueError, AttributeError):
+            return os.get_terminal_size(self._stream.fileno()).columns
+        return 100
+
+    def say(self, text: str) -> None:
+        """Say it on lines of its own, even where a progress bar is being drawn."""
+        if self.is_quiet or self._stream is None or os.getpid() != self._pid:
+            return
+        with suppress(Exception):  # a stream that is closed or full is no reason to fail
+            clear = "\r\x1b[K" if self.color else ""
+            self._stream.write(f"{clear}{text}\n")
+            self._stream.flush()
+
+    def finding(self, finding: Finding) -> None:
+        """Say one finding, at once."""
+        severity = finding.severity.value
+        mark = f"\x1b[{_STYLE[severity]}m{severity}\x1b[0m" if self.color and severity in _STYLE else severity
+        where = f" ({finding.source.file.rpartition('/')[2]}:{finding.source.line})" if finding.source else ""
+        place = f" at {finding.place}" if finding.place else ""
+        head = f"unbug: {mark} {finding.rule} {finding.name}{place}, step {finding.known_at}"
+        self.say(f"{head}: {finding.message}{where}")
+
+    def _is_terminal(self) -> bool:
+        with suppress(Exception):
+            return bool(self._stream.isatty())
+        return False
