@@ -1,6 +1,7 @@
 """Run folders: append-only, read while written, whole after a kill.
 
-Importing this loads neither numpy nor pyarrow nor duckdb; each name loads what it needs when it is first used.
+Importing this loads neither numpy nor pyarrow nor duckdb; each name loads what it needs when it is first
+used.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from unbug.store.contract import Curve, GroupKind, Points, Reader, Writer
 
 if TYPE_CHECKING:
     from unbug.store.catalogue import RunSummary, find_run, list_runs, remove_run
-    from unbug.store.folders import create_run, default_directory, label
-    from unbug.store.identity import new_id, process_identity
     from unbug.store.export import ExportFormat, export_table
+    from unbug.store.folders import create_run, default_directory, label
     from unbug.store.gc import Collected, collect
-    from unbug.store.sql import query
+    from unbug.store.identity import new_id, process_identity
     from unbug.store.reader import RunReader, open_reader
+    from unbug.store.sql import query
     from unbug.store.tabular import Tables, tables
     from unbug.store.writer import RunWriter, open_writer
 

@@ -1,7 +1,7 @@
 """Blocks: rows of equal width, ordered by group, each column by itself, so that one series is read alone.
 
-A block of one large group carries levels. Blocks of many small groups are packed together: the cost of a group is
-then a few bytes in the column of groups and not a block of its own.
+A block of one large group carries levels. Blocks of many small groups are packed together: the cost of a
+group is then a few bytes in the column of groups and not a block of its own.
 
     head     one INDEX record, then one PIECE (offset, length, checksum) for each piece
     pieces   7 columns of keys, `width` columns of values (blobs: their lengths, then their bytes),
@@ -24,7 +24,16 @@ from unbug.store.columns import (
     encode_ints,
 )
 from unbug.store.frames import FormatError
-from unbug.store.levels import LEVELS, SHARED, STATISTICS, Buckets, bucket_starts, merge_buckets, reduce_rows, shared_of
+from unbug.store.levels import (
+    LEVELS,
+    SHARED,
+    STATISTICS,
+    Buckets,
+    bucket_starts,
+    merge_buckets,
+    reduce_rows,
+    shared_of,
+)
 from unbug.store.rows import KEY, Rows
 from unbug.store.tail import Part
 
@@ -32,8 +41,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "COUNTS", "INDEX", "KEYS", "MAX_BLOCK_ROWS", "PIECE", "block_rows", "check_index", "counts_of", "decode_column",
-    "decode_level", "encode_block", "level_piece", "pieces_in",
+    "COUNTS", "INDEX", "KEYS", "MAX_BLOCK_ROWS", "PIECE", "block_rows", "check_index", "counts_of",
+    "decode_blob_bytes", "decode_column", "decode_level", "encode_block", "level_piece", "pieces_in",
 ]  # fmt: skip
 
 KEYS = ("group", "training", "phase", "step", "micro", "t_ns", "user_step")
@@ -44,15 +53,15 @@ _LEVELS_FROM = 1024
 
 INDEX = np.dtype(
     [
-        ("offset", "<u8"), ("length", "<u4"), ("rows", "<u4"), ("width", "<u4"), ("blob", "u1"), ("levels", "<u4", 3),
-        ("group_first", "<u4"), ("group_last", "<u4"), ("step_min", "<i8"), ("step_max", "<i8"),
+        ("offset", "<u8"), ("length", "<u4"), ("rows", "<u4"), ("width", "<u4"), ("blob", "u1"),
+        ("levels", "<u4", 3), ("group_first", "<u4"), ("group_last", "<u4"), ("step_min", "<i8"), ("step_max", "<i8"),
     ]
 )  # fmt: skip
 PIECE = np.dtype([("offset", "<u4"), ("length", "<u4"), ("checksum", "<u4")])
 COUNTS = np.dtype(
     [
-        ("width", "<u4"), ("group", "<u4"), ("training", "<i4"), ("phase", "u1"), ("rows", "<u8"), ("bytes", "<u8"),
-        ("step_min", "<i8"), ("step_max", "<i8"),
+        ("width", "<u4"), ("group", "<u4"), ("training", "<i4"), ("phase", "u1"), ("rows", "<u8"),
+        ("bytes", "<u8"), ("step_min", "<i8"), ("step_max", "<i8"),
     ]
 )  # fmt: skip
 
@@ -130,7 +139,9 @@ def _levels(rows: Rows, columns: NDArray[np.float64]) -> tuple[list[int], list[l
             starts = bucket_starts(now[0].shared[0], now[0].shared[1], LEVELS[1] // LEVELS[0])
             now = [merge_buckets(one, starts) for one in now]
         sizes.append(len(now[0]))
-        out.append([now[0].shared.astype("<i8").tobytes(), *(one.values.astype("<f8").tobytes() for one in now)])
+        out.append(
+            [now[0].shared.astype("<i8").tobytes(), *(one.values.astype("<f8").tobytes() for one in now)]
+        )
     return sizes, out
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,8 +57,8 @@ def find_run(wanted: str, directory: Path) -> Path:
     """The folder of the run that a user means.
 
     Args:
-        wanted: A path, a folder's name, a run's name (the newest of that name), an id, the beginning of an id (four
-            characters or more), or `@last` for the newest.
+        wanted: A path, a folder's name, a run's name (the newest of that name), an id, the beginning of an id
+            (four characters or more), or `@last` for the newest.
         directory: Where runs lie.
     Raises:
         RunNotFoundError: none, or several, answer to it.
@@ -88,7 +89,10 @@ def find_run(wanted: str, directory: Path) -> Path:
         return by_id[0].path
     if by_id:
         raise RunNotFoundError(wanted, str(directory), [one.run.id for one in by_id[:5]], ambiguous=True)
-    near = difflib.get_close_matches(wanted, labels, n=3, cutoff=0.5) or [one.path.name for one in runs[-3:]][::-1]
+    near = (
+        difflib.get_close_matches(wanted, labels, n=3, cutoff=0.5)
+        or [one.path.name for one in runs[-3:]][::-1]
+    )
     raise RunNotFoundError(wanted, str(directory), near)
 
 
@@ -99,15 +103,15 @@ def remove_run(path: Path, *, even_running: bool = False, wall_ns: Callable[[], 
         NotARunError: there is no run; nothing is deleted then.
         StoreError: the run is being written, or its files cannot be deleted.
     """
-    try:
+    with suppress(NewerFormatError):
         read_manifest(path)
-    except NewerFormatError:
-        pass
     if path.is_symlink():
         raise NotARunError(str(path), reason="it is a link; give the folder itself")
     status = corrected(read_status(path), now_ns=wall_ns())
     if status.state is RunState.RUNNING and not even_running:
-        raise StoreError(f"run {path.name!r} is being written by process {status.pid} on {status.host}; stop it first")
+        raise StoreError(
+            f"run {path.name!r} is being written by process {status.pid} on {status.host}; stop it first"
+        )
     try:
         shutil.rmtree(path)
     except OSError as error:

@@ -1,12 +1,13 @@
 """One column of a block as bytes: constants and steady counts cost nothing, the rest is byte-shuffled.
 
-Shuffling puts the bytes of equal weight side by side. Those that repeat (exponents, the low bytes of what was a
-float32) shrink to almost nothing; those that are noise are recognised by their entropy and left alone, which is what
-keeps this cheap: deflating noise takes longer than everything else together.
+Shuffling puts the bytes of equal weight side by side. Those that repeat (exponents, the low bytes of what was
+a float32) shrink to almost nothing; those that are noise are recognised by their entropy and left alone,
+which is what keeps this cheap: deflating noise takes longer than everything else together.
 """
 
 from __future__ import annotations
 
+import math
 import zlib
 from struct import Struct, error
 from typing import TYPE_CHECKING, Any
@@ -49,9 +50,10 @@ def _entropy(plane: NDArray[np.uint8]) -> float:
     sample = plane[:: -(-len(plane) // _SAMPLE)]
     counts = np.bincount(sample, minlength=256)
     counts = counts[counts > 0]
-    bits = float(np.log2(len(sample)) - (counts * np.log2(counts)).sum() / len(sample))
-    # A sample of n bytes shows at most log2(n) bits, and noise a little less than 8.
-    return bits + 255 / (2 * np.log(2) * len(sample)) if len(sample) >= 1024 else bits * 8 / np.log2(len(sample))
+    size = len(sample)
+    bits = math.log2(size) - float((counts * np.log2(counts)).sum()) / size
+    # A sample shows a little less entropy than there is (Miller and Madow's correction).
+    return bits + 255 / (2 * math.log(2) * size) if size >= 1024 else bits * 8 / math.log2(size)
 
 
 def _decode_planes(data: memoryview, rows: int, size: int) -> NDArray[np.uint8]:

@@ -30,12 +30,15 @@ def filtered(part: Part, members: NDArray[np.int32] | None, start: int | None, s
         mask = part.step < stop if mask is None else mask & (part.step < stop)
     if mask is None or mask.all():
         return part
-    return Part(*(column[mask] for column in part))
+    columns: tuple[Any, ...] = part
+    return Part(*(column[mask] for column in columns))
 
 
 def _ordered(*keys: NDArray[Any]) -> NDArray[np.int64] | None:
     """The order that sorts by these keys, the first one foremost; None if they are in order already."""
-    in_order: NDArray[np.bool_] | None = None  # of row i + 1 against row i, by the keys behind the current one
+    in_order: NDArray[np.bool_] | None = (
+        None  # of row i + 1 against row i, by the keys behind the current one
+    )
     for key in reversed(keys):
         after, before = key[1:], key[:-1]
         in_order = after >= before if in_order is None else (after > before) | ((after == before) & in_order)
@@ -44,7 +47,9 @@ def _ordered(*keys: NDArray[Any]) -> NDArray[np.int64] | None:
     return np.lexsort(keys[::-1])
 
 
-def points_of(parts: Sequence[tuple[Source, Part]], unfold: Callable[[NDArray[Any]], NDArray[np.int64]]) -> Points:
+def points_of(
+    parts: Sequence[tuple[Source, Part]], unfold: Callable[[NDArray[Any]], NDArray[np.int64]]
+) -> Points:
     """All rows in the order of attempt, training, step, micro, time."""
 
     def column(name: str, dtype: Any) -> NDArray[Any]:

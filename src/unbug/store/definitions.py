@@ -1,7 +1,8 @@
 """Definitions: which series a group holds, at which places. Written once a writer, in a log of their own.
 
-A group is a template (kind, names, units …) and the number of its place, so that a hundred thousand parameters with
-the same nine statistics cost a hundred thousand short lines and not a hundred thousand lists of names.
+A group is a template (kind, names, units …) and the number of its place, so that a hundred thousand
+parameters with the same nine statistics cost a hundred thousand short lines and not a hundred thousand lists
+of names.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ class GroupInfo:
 
 def _place_fields(place: Place) -> dict[str, Any]:
     fields: dict[str, Any] = {"path": place.path, "kind": place.kind}
-    for name, default in (("training", -1), ("class_name", ""), ("shape", ()), ("dtype", ""), ("source", None),
-                          ("parent", None), ("aliases", ()), ("order", -1)):  # fmt: skip
+    for name, default in (("training", -1), ("class_name", ""), ("shape", ()), ("dtype", ""),
+                          ("source", None), ("parent", None), ("aliases", ()), ("order", -1)):  # fmt: skip
         value = getattr(place, name)
         if value != default:
             fields[name] = value

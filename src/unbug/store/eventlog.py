@@ -46,12 +46,15 @@ def event_line(kind: str, t_ns: int, training: int, step: int, micro: int, phase
 
 
 def encode_events(lines: Iterable[str], *, kind: str = "") -> bytes:
-    """One frame; `kind` if all lines are of one. The kind stays readable, so that frames are skipped unread."""
+    """One frame; `kind` if all lines are of one. The kind stays readable, so that frames are skipped
+    unread."""
     name = kind.encode("utf-8", "replace")[:255]
     text = "\n".join(lines).encode()
     packed = zlib.compress(text, 1) if len(text) > _SQUEEZE_ABOVE else text
     size = len(text) if len(packed) < len(text) else 0
-    return frame(FrameKind.EVENTS, bytes([len(name)]) + name + size.to_bytes(4, "little") + (packed if size else text))
+    return frame(
+        FrameKind.EVENTS, bytes([len(name)]) + name + size.to_bytes(4, "little") + (packed if size else text)
+    )
 
 
 def event_kind(payload: bytes | memoryview) -> str:

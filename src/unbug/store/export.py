@@ -25,8 +25,8 @@ def export_table(table: pa.Table, path: Path, *, format: ExportFormat = "parquet
     """Write a table to a file, which is replaced only when the new one is whole.
 
     Args:
-        format: `csv` (lists as JSON text), `json` (an array with one object a row; NaN and infinities as text, times
-            in ISO 8601), or `parquet`.
+        format: `csv` (lists as JSON text), `json` (an array with one object a row; NaN and infinities as
+            text, times in ISO 8601), or `parquet`.
     Returns:
         The size of the file in bytes.
     Raises:

@@ -20,7 +20,9 @@ __all__ = ["RUNS", "WRITERS", "create_run", "default_directory", "label"]
 RUNS, WRITERS = "unbug-runs", "writers"
 _MAX_LABEL = 100
 _FORBIDDEN = frozenset('/\\:*?"<>|@')
-_RESERVED = frozenset(["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))])
+_RESERVED = frozenset(
+    ["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))]
+)
 
 
 def default_directory(start: Path | None = None, *, environ: Mapping[str, str] = os.environ) -> Path:
@@ -82,7 +84,8 @@ def create_run(
     """Make the folder of a new run, with manifest and status; it is visible from then on.
 
     Args:
-        name: Any text; the folder's name is made from it, with `-2` … behind if that is taken. None: the time.
+        name: Any text; the folder's name is made from it, with `-2` … behind if that is taken. None:
+            the time.
         facts: JSON values, already redacted.
     Returns:
         The folder and the manifest.

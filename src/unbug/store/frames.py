@@ -1,8 +1,8 @@
 """Frames: the only thing that is ever appended to a file of a run.
 
-A file is eight bytes that name it, then frames. A frame is twelve bytes of header (length, checksum, kind, flags,
-magic) and its payload. A reader takes frames until one is cut or wrong; what comes before is whole. Lengths are
-checked before memory is taken, and decompression stops at the size that was promised.
+A file is eight bytes that name it, then frames. A frame is twelve bytes of header (length, checksum, kind,
+flags, magic) and its payload. A reader takes frames until one is cut or wrong; what comes before is whole.
+Lengths are checked before memory is taken, and decompression stops at the size that was promised.
 """
 
 from __future__ import annotations
@@ -12,7 +12,16 @@ from collections.abc import Iterator
 from enum import IntEnum
 from struct import Struct
 
-__all__ = ["LOG_MAGIC", "MAX_PAYLOAD", "SEGMENT_MAGIC", "FormatError", "FrameKind", "frame", "inflate", "scan"]
+__all__ = [
+    "LOG_MAGIC",
+    "MAX_PAYLOAD",
+    "SEGMENT_MAGIC",
+    "FormatError",
+    "FrameKind",
+    "frame",
+    "inflate",
+    "scan",
+]
 
 LOG_MAGIC = b"unbugL1\n"
 SEGMENT_MAGIC = b"unbugS1\n"

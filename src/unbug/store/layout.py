@@ -2,11 +2,12 @@
 
     definitions.log              places, groups, series; only grows
     live-000012.log              frames as they came; the highest number is the one being written
-    s-000000-000007-0.seg        scalars of the logs 0 to 7 (`d` detail, `b` blobs, `e` events), thinned 0 times
+    s-000000-000007-0.seg        scalars of the logs 0 to 7 (`d` detail, `b` blobs, `e` events), thinned 0
+    times
 
-A log is turned into segments, narrow segments are merged into wide ones, and what was replaced is deleted last. So a
-file counts unless a wider (or more thinned) one of its class covers it: a crash at any moment, or two processes that
-merge at once, leave files that are ignored, and none that counts twice.
+A log is turned into segments, narrow segments are merged into wide ones, and what was replaced is deleted
+last. So a file counts unless a wider (or more thinned) one of its class covers it: a crash at any moment, or
+two processes that merge at once, leave files that are ignored, and none that counts twice.
 """
 
 from __future__ import annotations
@@ -17,7 +18,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["CLASSES", "DEFINITIONS", "SegmentName", "log_name", "log_numbers", "picked", "segment_names", "stable_listing"]
+__all__ = [
+    "CLASSES",
+    "DEFINITIONS",
+    "SegmentName",
+    "log_name",
+    "log_numbers",
+    "picked",
+    "segment_names",
+    "stable_listing",
+]
 
 DEFINITIONS = "definitions.log"
 CLASSES = ("s", "d", "b", "e")
@@ -27,7 +37,8 @@ _SEGMENT = re.compile(r"([sdbe])-(\d{6,9})-(\d{6,9})-(\d{1,3})\.seg")
 
 @dataclass(frozen=True, order=True, slots=True)
 class SegmentName:
-    """What the name of a segment says: its class, the first and last log it covers, how often it was thinned."""
+    """What the name of a segment says: its class, the first and last log it covers, how often it was
+    thinned."""
 
     kind: str
     low: int
@@ -60,7 +71,9 @@ def log_numbers(names: Iterable[str]) -> list[int]:
 def segment_names(names: Iterable[str]) -> list[SegmentName]:
     """The segments among file names, in order."""
     found = (_SEGMENT.fullmatch(name) for name in names)
-    return sorted(SegmentName(m[1], int(m[2]), int(m[3]), int(m[4])) for m in found if m and int(m[2]) <= int(m[3]))
+    return sorted(
+        SegmentName(m[1], int(m[2]), int(m[3]), int(m[4])) for m in found if m and int(m[2]) <= int(m[3])
+    )
 
 
 def picked(segments: Iterable[SegmentName]) -> tuple[list[SegmentName], list[SegmentName]]:
@@ -73,7 +86,8 @@ def picked(segments: Iterable[SegmentName]) -> tuple[list[SegmentName], list[Seg
 
 
 def stable_listing(folder: Path, *, tries: int = 50) -> frozenset[str]:
-    """File names in a folder. Listed until two listings agree, so that a file renamed meanwhile is not missed."""
+    """File names in a folder. Listed until two listings agree, so that a file renamed meanwhile is not
+    missed."""
     before: frozenset[str] | None = None
     for _ in range(tries):
         now = frozenset(os.listdir(folder))  # noqa: PTH208 - names only, and quicker

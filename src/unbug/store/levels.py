@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 
     from unbug.store.tail import Part
 
-__all__ = ["LEVELS", "SHARED", "STATISTICS", "Buckets", "bucket_starts", "merge_buckets", "reduce_rows", "shared_of"]
+__all__ = [
+    "LEVELS",
+    "SHARED",
+    "STATISTICS",
+    "Buckets",
+    "bucket_starts",
+    "merge_buckets",
+    "reduce_rows",
+    "shared_of",
+]
 
 LEVELS = (64, 512, 4096)
 """Rows in a bucket of each level; each is eight times the one below."""
@@ -25,7 +34,8 @@ STATISTICS = ("low", "high", "mean", "nonfinite")
 
 
 class Buckets(NamedTuple):
-    """`shared` is int64 `(6, buckets)`, rows as in `SHARED`; `values` is float64 `(4, buckets)` as in `STATISTICS`.
+    """`shared` is int64 `(6, buckets)`, rows as in `SHARED`; `values` is float64 `(4, buckets)` as in
+    `STATISTICS`.
 
     low, high and mean are over the finite values and NaN where there are none.
     """
@@ -34,9 +44,9 @@ class Buckets(NamedTuple):
     values: NDArray[np.float64]
 
     def __len__(self) -> int:
-        return self.shared.shape[1]
+        return int(self.shared.shape[1])
 
-    def where(self, mask: NDArray[np.bool_]) -> Buckets:
+    def where(self, mask: NDArray[np.bool_] | NDArray[np.int64]) -> Buckets:
         """The buckets picked by a mask (or an order)."""
         return Buckets(self.shared[:, mask], self.values[:, mask])
 

@@ -1,4 +1,5 @@
-"""The two small JSON files of a run: the manifest, written once, and the status, replaced while the run lives."""
+"""The two small JSON files of a run: the manifest, written once, and the status, replaced while the run
+lives."""
 
 from __future__ import annotations
 
@@ -12,7 +13,15 @@ from typing import Any
 from unbug.errors import NewerFormatError, NotARunError
 from unbug.types import FORMAT_VERSION, Run, RunState, Status
 
-__all__ = ["MANIFEST", "STATUS", "read_manifest", "read_status", "replace_file", "write_manifest", "write_status"]
+__all__ = [
+    "MANIFEST",
+    "STATUS",
+    "read_manifest",
+    "read_status",
+    "replace_file",
+    "write_manifest",
+    "write_status",
+]
 
 MANIFEST, STATUS = "run.json", "status.json"
 _MAX_BYTES = 1 << 26

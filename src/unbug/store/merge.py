@@ -1,8 +1,10 @@
-"""Keeps the number of files small and the detail within its share of the disk, while the run lives and afterwards.
+"""Keeps the number of files small and the detail within its share of the disk, while the run lives and
+afterwards.
 
-Logs become segments, eight neighbouring segments of one size become one of the next, and where detail outgrows its
-share, the largest segment of detail loses every second row: recent detail stays dense, old detail thins out. All work
-is cut into small steps, so that the background thread of a training can stop after any of them.
+Logs become segments, eight neighbouring segments of one size become one of the next, and where detail
+outgrows its share, the largest segment of detail loses every second row: recent detail stays dense, old
+detail thins out. All work is cut into small steps, so that the background thread of a training can stop after
+any of them.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ MAX_MERGED = 256 << 20
 """Segments that are this large together are left as they are."""
 MAX_EVENTS_FRAME = 1 << 20
 _BACK_OFF_S = 30.0
+_DONE = object()
 _CLASS_OF = {"scalar": "s", "detail": "d", "blob": "b"}
 
 
@@ -74,7 +77,7 @@ class Merger:
                     self._job = self._next(below)
                 if self._job is None:
                     return False
-                if next(self._job, self) is self:
+                if next(self._job, _DONE) is _DONE:
                     self._job = None
                 if self._clock() >= until:
                     return True
@@ -99,7 +102,7 @@ class Merger:
         said = [f"merging failed {count} times: {reason}" for reason, count in self._failures.items()]
         if self._dropped:
             said.append(
-                f"{self._dropped} rows of older detail were thinned to keep it within {self._detail_bytes:,} bytes"
+                f"{self._dropped} rows of old detail were thinned out to keep within {self._detail_bytes:,} bytes"
             )
         if self._refused:
             said.append(f"{len(self._refused)} damaged segments were left unmerged")
@@ -191,7 +194,7 @@ class Merger:
     def _define(self) -> None:
         data = read_from(self.folder / DEFINITIONS, self._defined_to)
         start = end = 0 if self._defined_to else len(LOG_MAGIC)
-        for end, kind, payload in scan(data, start):
+        for end, kind, payload in scan(data, start):  # noqa: B007 - where it stopped
             if kind == FrameKind.DEFINITIONS:
                 try:
                     self._definitions.take(payload)

@@ -6,6 +6,7 @@ Nothing here raises for the state of the disk: what could not be written is kept
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = ["Outlet"]
@@ -29,13 +30,12 @@ class Outlet:
         """Bytes that wait."""
         return len(self._pending)
 
-    def write(self, data: bytes) -> OSError | None:
-        """Append, after whatever waits; returns why not all could be written, or None."""
+    def put(self, data: bytes) -> None:
+        """Append to what waits."""
         self._pending += data
-        return self.drain()
 
     def drain(self) -> OSError | None:
-        """Try to write what waits."""
+        """Write what waits; returns why not all could be written, or None."""
         if not self._pending:
             return None
         try:
@@ -55,7 +55,5 @@ class Outlet:
         """Release the handle; what waits stays."""
         if self._fd is not None:
             fd, self._fd = self._fd, None
-            try:
+            with suppress(OSError):  # A network file system may say now what went wrong earlier.
                 os.close(fd)
-            except OSError:  # A network file system may say now what went wrong earlier; nothing can be done.
-                pass

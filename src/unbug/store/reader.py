@@ -122,7 +122,9 @@ class RunReader:
         """The numbers under which a training was recorded."""
         if training is None:
             return None
-        return np.array([training, *(part for part, root in self._fold().items() if root == training)], np.int32)
+        return np.array(
+            [training, *(part for part, root in self._fold().items() if root == training)], np.int32
+        )
 
     def _unfolded(self, training: NDArray[Any]) -> NDArray[np.int64]:
         out = training.astype(np.int64)
@@ -180,14 +182,18 @@ class RunReader:
                 and (place is None or series.place.path == place)
                 and (statistic is None or series.statistic == statistic)
                 and (origin is None or series.origin == origin)
-                and (members is None or any(source.trainings_of(group) & members for source, group, _ in where))
+                and (
+                    members is None or any(source.trainings_of(group) & members for source, group, _ in where)
+                )
             ):
                 found.append(series)
         return tuple(found)
 
     def is_blob(self, series: Series) -> bool:
         """Whether the series holds blobs and not numbers."""
-        return any(source.definitions.groups[group].kind == "blob" for source, group, _ in self._where(series))
+        return any(
+            source.definitions.groups[group].kind == "blob" for source, group, _ in self._where(series)
+        )
 
     def summary_groups(self) -> Mapping[tuple[str, Place], Mapping[str, Series]]:
         """By quantity and place, the series of all stored statistics of a tensor by statistic."""
@@ -216,7 +222,12 @@ class RunReader:
                     yield source, part
 
     def read(
-        self, series: Series, *, training: int | None = None, start: int | None = None, stop: int | None = None
+        self,
+        series: Series,
+        *,
+        training: int | None = None,
+        start: int | None = None,
+        stop: int | None = None,
     ) -> Points:
         """See `contract.Reader.read`."""
         from unbug.store.curves import points_of

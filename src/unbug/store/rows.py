@@ -1,8 +1,8 @@
 """Rows as they lie in the live log and in memory: a table of keys beside a table of values.
 
-All rows of one flush whose groups have equally many series share one frame, whatever their groups are: ten thousand
-groups cost no more than one. Keys are byte-shuffled and compressed when there are enough to pay; values are not,
-since the log lives only until it is turned into a segment.
+All rows of one flush whose groups have equally many series share one frame, whatever their groups are: ten
+thousand groups cost no more than one. Keys are byte-shuffled and compressed when there are enough to pay;
+values are not, since the log lives only until it is turned into a segment.
 """
 
 from __future__ import annotations
@@ -76,10 +76,14 @@ class Rows:
         user_step = np.concatenate([part.user_step for part in parts])
         if parts[0].blobs is not None:
             return Rows(keys, user_step, None, tuple(blob for part in parts for blob in part.blobs or ()))
-        return Rows(keys, user_step, np.concatenate([part.values for part in parts if part.values is not None]))
+        return Rows(
+            keys, user_step, np.concatenate([part.values for part in parts if part.values is not None])
+        )
 
 
-def _keys_and_values(batch: Sequence[Queued], pack_values: Any) -> tuple[list[bytes], list[bytes], list[Queued], int]:
+def _keys_and_values(
+    batch: Sequence[Queued], pack_values: Any
+) -> tuple[list[bytes], list[bytes], list[Queued], int]:
     """Pack row by row, leaving out what is no row; also how many those were."""
     keys, values, good, bad = [], [], [], 0
     for row in batch:

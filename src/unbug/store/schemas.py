@@ -1,4 +1,5 @@
-"""The columns of the documented tables; docs/reference/tables.md says the same in words, and a test compares them."""
+"""The columns of the documented tables; docs/reference/tables.md says the same in words, and a test compares
+them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Segments: what logs are turned into. Blocks in frames, then a footer that finds every row without reading one.
+"""Segments: what logs are turned into. Blocks in frames, then a footer that finds every row without reading
+one.
 
 A segment that lost its end is still read: its blocks are found one after the other, as in a log.
 """
@@ -170,7 +171,9 @@ class Segment:
     def column(self, block: int, number: int) -> NDArray[Any]:
         """A decoded column by the number of its piece."""
         key = (self._serial, block, number)
-        return self.cache.get(key, lambda: decode_column(self._piece(block, number), number, self.index[block]))
+        return self.cache.get(
+            key, lambda: decode_column(self._piece(block, number), number, self.index[block])
+        )
 
     def rows(self, block: int) -> Rows:
         """All of a block.
@@ -218,7 +221,9 @@ class Segment:
             mask &= index["step_min"] < stop
         return np.flatnonzero(mask).tolist()
 
-    def rows_of(self, group: int, members: NDArray[np.int32] | None, start: int | None, stop: int | None) -> int:
+    def rows_of(
+        self, group: int, members: NDArray[np.int32] | None, start: int | None, stop: int | None
+    ) -> int:
         """About how many rows of a group there are in these trainings and steps."""
         counts = self.counts[self.counts["group"] == group]
         if members is not None:
@@ -235,7 +240,9 @@ class Segment:
         """Numbers of the trainings in which the group has rows."""
         return set(np.unique(self.counts["training"][self.counts["group"] == group]).tolist())
 
-    def parts(self, group: int, width: int, column: int, start: int | None, stop: int | None) -> Iterator[Part]:
+    def parts(
+        self, group: int, width: int, column: int, start: int | None, stop: int | None
+    ) -> Iterator[Part]:
         """Rows of one series, block by block. A damaged block is left out and said."""
         for block in self.blocks_of(group, width, start, stop):
             part = self._part(block, group, column)
@@ -259,7 +266,9 @@ class Segment:
         """As `parts`, but the stored buckets of `size` rows of each block that lies in the range."""
         for block in self.blocks_of(group, width, start, stop):
             record = self.index[block]
-            whole = (start is None or record["step_min"] >= start) and (stop is None or record["step_max"] < stop)
+            whole = (start is None or record["step_min"] >= start) and (
+                stop is None or record["step_max"] < stop
+            )
             if size > 1 and whole and record["levels"][0]:
                 try:
                     yield self.level(block, column, size)
@@ -313,9 +322,9 @@ class EventSegment:
         data = read_from(path, 0)
         self.faults: list[str] = []
         self.payloads: list[bytes | memoryview] = []
-        end = len(LOG_MAGIC)
-        if data[:end] == LOG_MAGIC:
-            for end, kind, payload in scan(data, end):
+        end = start = len(LOG_MAGIC)
+        if data[:start] == LOG_MAGIC:
+            for end, kind, payload in scan(data, start):  # noqa: B007 - where it stopped
                 if kind == FrameKind.EVENTS:
                     self.payloads.append(payload)
         if end != len(data):

@@ -48,9 +48,15 @@ class Losses:
 
 
 def shed(
-    queue: list[Queued], events: list[tuple[Any, ...]], kinds: Sequence[GroupKind], losses: Losses, *, rows: int
+    queue: list[Queued],
+    events: list[tuple[Any, ...]],
+    kinds: Sequence[GroupKind],
+    losses: Losses,
+    *,
+    rows: int,
 ) -> None:
-    """Shorten the queue to `rows` rows: the oldest detail goes first, scalars last. Others may append meanwhile."""
+    """Shorten the queue to `rows` rows: the oldest detail goes first, scalars last. Others may append
+    meanwhile."""
     have = len(queue)
     if have > rows:
         batch, excess = queue[:have], have - rows

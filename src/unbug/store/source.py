@@ -11,7 +11,15 @@ import numpy as np
 from unbug.store.definitions import Definitions
 from unbug.store.eventlog import Line, decode_events, event_kind
 from unbug.store.frames import LOG_MAGIC, FormatError, FrameKind, scan
-from unbug.store.layout import DEFINITIONS, SegmentName, log_name, log_numbers, picked, segment_names, stable_listing
+from unbug.store.layout import (
+    DEFINITIONS,
+    SegmentName,
+    log_name,
+    log_numbers,
+    picked,
+    segment_names,
+    stable_listing,
+)
 from unbug.store.rows import Rows
 from unbug.store.tail import LogTail, Part, Sorted, read_from
 
@@ -83,7 +91,8 @@ class Source:
 
     def _refresh(self) -> bool:
         names = stable_listing(self.folder)
-        # Definitions are written before the rows that need them: read them after the rows were listed and read.
+        # Definitions are written before the rows that need them: read them after the rows were listed and
+        # read.
         changed = self._refresh_segments(names)
         changed |= self._refresh_logs(names)
         if DEFINITIONS in names:
@@ -96,7 +105,7 @@ class Source:
         if not self._defined_to and data[:end] != LOG_MAGIC[: len(data)]:
             self._fault(f"{DEFINITIONS}: it is no log of unbug")
             return False
-        for end, kind, payload in scan(data, start):
+        for end, kind, payload in scan(data, start):  # noqa: B007 - where it stopped
             if kind == FrameKind.DEFINITIONS:
                 try:
                     self.definitions.take(payload)
@@ -175,7 +184,9 @@ class Source:
         """Blobs of the live logs."""
         if self._sorted_blobs is None:
             parts = [
-                self._uncovered(rows, self._covered[number]) for number, tail in self.logs.items() for rows in tail.blobs
+                self._uncovered(rows, self._covered[number])
+                for number, tail in self.logs.items()
+                for rows in tail.blobs
             ]
             parts = [part for part in parts if len(part)]
             self._sorted_blobs = Sorted(parts) if parts else None
@@ -196,7 +207,9 @@ class Source:
             if len(part.step):
                 yield part
 
-    def rows_of(self, group: int, members: NDArray[np.int32] | None, start: int | None, stop: int | None) -> int:
+    def rows_of(
+        self, group: int, members: NDArray[np.int32] | None, start: int | None, stop: int | None
+    ) -> int:
         """About how many rows of the group are asked for; never too few by more than a block's."""
         info = self.definitions.groups[group]
         found = sum(
@@ -229,7 +242,9 @@ class Source:
         if tail is not None and tail.rows.blobs is not None:
             where = tail.slice(group)
             keys = tail.rows.keys[where]
-            yield from zip(keys["training"].tolist(), keys["step"].tolist(), tail.rows.blobs[where], strict=True)
+            yield from zip(
+                keys["training"].tolist(), keys["step"].tolist(), tail.rows.blobs[where], strict=True
+            )
 
     def trainings_of(self, group: int) -> set[int]:
         """Numbers of the trainings in which the group has rows."""

@@ -1,4 +1,5 @@
-"""The documented tables of a run (docs/reference/tables.md), as Arrow, each made when it is first asked for."""
+"""The documented tables of a run (docs/reference/tables.md), as Arrow, each made when it is first asked
+for."""
 
 from __future__ import annotations
 
@@ -119,7 +120,13 @@ def _places(reader: RunReader) -> pa.Table:
     for place in reader.places():
         file, line = place.source or (None, None)
         records.append(
-            {**asdict(place), "place": place.path, "source_file": file, "source_line": line, "position": place.order}
+            {
+                **asdict(place),
+                "place": place.path,
+                "source_file": file,
+                "source_line": line,
+                "position": place.order,
+            }
         )
     return _from_records("places", records)
 
@@ -128,7 +135,13 @@ def _series(reader: RunReader) -> pa.Table:
     return _from_records(
         "series",
         [
-            {**_series_fields(one), "series": number, "unit": one.unit, "sampled": one.sampled, "training": one.place.training}
+            {
+                **_series_fields(one),
+                "series": number,
+                "unit": one.unit,
+                "sampled": one.sampled,
+                "training": one.place.training,
+            }
             for number, one in enumerate(reader.series())
         ],
     )
@@ -212,13 +225,21 @@ def _histograms(reader: RunReader) -> pa.Table:
                 continue
             quantity = series.name.removesuffix(".exponents")
             records.append(
-                {**asdict(histogram), "exponent": histogram.first, "quantity": quantity, "place": series.place.path}
+                {
+                    **asdict(histogram),
+                    "exponent": histogram.first,
+                    "quantity": quantity,
+                    "place": series.place.path,
+                }
             )
     return _from_records("histograms", records)
 
 
 def _events(reader: RunReader) -> pa.Table:
-    return _from_records("events", [_event_fields(reader, event) | {"fields": _json(event.fields)} for event in reader.events()])
+    return _from_records(
+        "events",
+        [_event_fields(reader, event) | {"fields": _json(event.fields)} for event in reader.events()],
+    )
 
 
 def _event_fields(reader: RunReader, event: Any) -> dict[str, Any]:

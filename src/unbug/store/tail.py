@@ -1,4 +1,5 @@
-"""The part of a run that still lies in live logs: parsed as it grows, sorted by group when first asked for."""
+"""The part of a run that still lies in live logs: parsed as it grows, sorted by group when first asked
+for."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ MAX_LOG = 1 << 30
 
 
 class Part(NamedTuple):
-    """Some rows of one series. Every array is `(rows,)`; `values` is None where only the keys were asked for."""
+    """Some rows of one series. Every array is `(rows,)`; `values` is None where only the keys were asked
+    for."""
 
     training: NDArray[np.int32]
     step: NDArray[np.int64]
@@ -77,7 +79,7 @@ class LogTail:
                 return False
             position = len(LOG_MAGIC)
         end = position
-        for end, kind, payload in scan(data, position):
+        for end, kind, payload in scan(data, position):  # noqa: B007 - where it stopped
             self._take(kind, payload)
         self.offset += end
         self.trailing = len(data) - end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,7 +60,7 @@ def _add(out: SegmentWriter, rows: Rows) -> Iterator[None]:
         behind = np.cumsum([len(blob) for blob in rows.blobs])
         change = np.flatnonzero(np.diff(behind // WINDOW_BYTES)) + 1
         bounds = [0, *change.tolist(), len(rows)]
-    for first, last in zip(bounds, bounds[1:], strict=False):
+    for first, last in pairwise(bounds):
         if last > first:
             whole = first == 0 and last == len(rows)
             out.add(rows if whole else _cut(rows, slice(first, last)))
@@ -100,7 +101,8 @@ def weave_rows(out: SegmentWriter, rows: Rows) -> Iterator[None]:
 def weave_segments(out: SegmentWriter, segments: Sequence[Segment], *, thin: bool = False) -> Iterator[None]:
     """Append all rows of segments of one class, given in order of time.
 
-    Full blocks of one group are copied as they are, with their levels, so that what is old is not encoded again.
+    Full blocks of one group are copied as they are, with their levels, so that what is old is not encoded
+    again.
 
     Raises:
         FormatError: a segment is damaged.
@@ -136,7 +138,11 @@ def _flush(out: SegmentWriter, pending: list[Rows], width: int, *, everything: b
         full = sum(len(blob) for rows in pending for blob in rows.blobs or ()) >= WINDOW_BYTES
     else:
         full = have >= block_rows(width)
-    if have and (everything or full) and (everything or pending[0].keys["group"][0] == pending[-1].keys["group"][-1]):
+    if (
+        have
+        and (everything or full)
+        and (everything or pending[0].keys["group"][0] == pending[-1].keys["group"][-1])
+    ):
         rows = Rows.concatenate(pending)
         pending.clear()
         if not everything and rows.blobs is None:

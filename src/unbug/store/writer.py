@@ -7,15 +7,13 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unbug.store.contract import GroupKind
 from unbug.store.definitions import Encoder
-from unbug.store.eventlog import encode_events, event_line
 from unbug.store.folders import WRITERS
-from unbug.store.frames import LOG_MAGIC, FrameKind, frame
+from unbug.store.frames import LOG_MAGIC
 from unbug.store.identity import process_identity
 from unbug.store.layout import DEFINITIONS, log_name
 from unbug.store.manifest import read_manifest, write_status
@@ -30,15 +28,15 @@ if TYPE_CHECKING:
 __all__ = ["RunWriter", "open_writer"]
 
 MAX_QUEUED = 200_000
-"""Rows in the queue beyond which the newest is dropped and counted: the background thread has stopped then."""
+"""Rows in the queue beyond which the newest is dropped and counted: the background thread has stopped
+then."""
 MAX_WAITING = 60_000
 """Rows kept while the disk takes nothing."""
-MAX_BACKLOG = 16 << 20
-"""Encoded bytes kept while the disk takes nothing; beyond it rows stay in the queue."""
 ROLL_BYTES, ROLL_FLUSHES = 4 << 20, 2048
 """A live log is closed at either. Its size bounds what a reader has to parse."""
 MAX_TAKEN = 20_000
-"""Rows encoded at a time, so that no frame is large."""
+"""Rows encoded at a time: the most that waits as bytes while the disk takes nothing."""
+MAX_WIDTH = 65_535
 
 _alive: weakref.WeakSet[RunWriter] = weakref.WeakSet()
 
@@ -93,6 +91,8 @@ class RunWriter:
             raise ValueError("a group has at least one series")
         if kind == "blob" and len(key) != 1:
             raise ValueError("a group of blobs has one series")
+        if len(key) > MAX_WIDTH:
+            raise ValueError(f"a group has at most {MAX_WIDTH} series, not {len(key)}; make several")
         with self._defining:
             known = self._encoder.known(key, kind)
             if known is not None:
@@ -153,90 +153,70 @@ class RunWriter:
         if self._closed:
             return 0
         before = self._log.size
-        while True:
-            if self._blocked(patient=patient):
-                shed(self._queue, self._events, self._kinds, self._losses, rows=MAX_WAITING)
-                break
-            data = self._take()
-            if not data:
-                break
-            self._outcome(self._log.write(data))
-            self._flushes += 1
+        waiting = patient and self._clock_ns() < self._retry_at
+        free = not waiting and self._drain()
+        while free and self._take():
+            free = self._retry_at == 0
+        if not free:
+            shed(self._queue, self._events, self._kinds, self._losses, rows=MAX_WAITING)
         written = self._log.size - before
         if self._log.size > self._roll_bytes or self._flushes >= self._roll_flushes:
             self._roll()
         return written
 
-    def _blocked(self, *, patient: bool) -> bool:
-        """Whether the disk takes nothing now. Also writes what waits since it last took nothing."""
-        if patient and self._clock_ns() < self._retry_at:
-            return True
-        if not self._definitions.size and not self.folder.is_dir():
-            try:
-                self.folder.mkdir(mode=0o700)
-            except FileExistsError:
-                pass
-            except OSError as error:
-                self._outcome(error)
-                return True
-        if self._log.backlog > len(LOG_MAGIC):
-            self._outcome(self._log.drain())
-        return self._log.backlog > len(LOG_MAGIC)
+    def _drain(self) -> bool:
+        """Write what waits: definitions before the rows that need them. False if the disk takes nothing."""
+        for outlet in (self._definitions, self._log):
+            if outlet.backlog > len(LOG_MAGIC):
+                error = self._make_folder() or outlet.drain()
+                if error is not None:
+                    self._failed(error)
+                    return False
+        self._failures, self._retry_at = 0, 0
+        return True
 
-    def _outcome(self, error: OSError | None) -> None:
-        if error is None:
-            self._failures, self._retry_at = 0, 0
-            return
+    def _make_folder(self) -> OSError | None:
+        if self._definitions.size:  # It was there: a folder that somebody deleted is not made again.
+            return None
+        try:
+            self.folder.mkdir(mode=0o700)
+        except FileExistsError:
+            pass
+        except OSError as error:
+            return error
+        return None
+
+    def _failed(self, error: OSError) -> None:
         self._failures += 1
         self._losses.disk(error)
         wait_s = min(0.5 * 2 ** min(self._failures, 6), 30.0)
         self._retry_at = self._clock_ns() + int(wait_s * 1e9)
 
-    def _take(self) -> bytes:
-        """Take a batch off the queue and encode it; definitions that it needs are written before."""
-        from unbug.store.rows import encode_blobs, encode_rows
+    def _take(self) -> int:
+        """Take a batch off the queue and hand it to the disk, behind the definitions that it needs.
 
+        Returns:
+            Bytes encoded; 0 if nothing was queued.
+        """
         batch = self._queue[:MAX_TAKEN]
         del self._queue[: len(batch)]
         events = self._events[:MAX_TAKEN]
         del self._events[: len(events)]
         trainings, self._trainings = self._trainings, {}
+        if not (batch or events or trainings):
+            return 0
+        from unbug.store.encoding import encode_batch
+
         with self._defining:
             new, self._new = self._new, []
-        if new:
-            self._outcome(self._definitions.write(self._encoder.frame(new)))
-        elif self._definitions.backlog:
-            self._outcome(self._definitions.drain())
-
-        by_width: dict[int, list[Queued]] = {}
-        widths, known = self._widths, len(self._widths)
-        for row in batch:
-            group = row[0]
-            width = widths[group] if 0 <= group < known else -1
-            if width in by_width:
-                by_width[width].append(row)
-            else:
-                by_width[width] = [row]
-        self._losses.malformed += len(by_width.pop(-1, ()))
-        parts = []
-        for width, rows in by_width.items():
-            data, bad = encode_rows(rows, width) if width else encode_blobs(rows)
-            self._losses.malformed += bad
-            parts.append(data)
-        lines = [self._line(event) for event in events]
-        for training, t_ns in trainings.values():
-            lines.append(event_line("training", t_ns, training.number, training.steps, 0, 2, asdict(training)))
-        lines = [line for line in lines if line]
-        if lines:
-            parts.append(encode_events(lines))
-        return b"".join(parts)
-
-    def _line(self, event: tuple[Any, ...]) -> str:
-        try:
-            return event_line(*event)
-        except Exception:  # Fields of any type come here, with any `__str__`.
-            self._losses.malformed += 1
-            return ""
+        for start in range(0, len(new), MAX_TAKEN):
+            self._definitions.put(self._encoder.frame(new[start : start + MAX_TAKEN]))
+        data, malformed = encode_batch(batch, events, list(trainings.values()), self._widths)
+        self._losses.malformed += malformed
+        self._log.put(data)
+        self._flushes += 1
+        self._drain()
+        return len(data)
 
     def _roll(self) -> None:
         if self._log.backlog:
@@ -254,7 +234,8 @@ class RunWriter:
             from unbug.store.merge import Merger
 
             self._merger = Merger(self.folder, detail_bytes=self._disk_bytes // 5)
-        self._merger.work(budget_s=budget_s, below=self._number)
+        if self._definitions.backlog == 0:  # Else rows would be sorted out as nobody's.
+            self._merger.work(budget_s=budget_s, below=self._number)
 
     def status(self, status: Status) -> None:
         """Replace the run's status file atomically (the first writer only)."""
@@ -314,7 +295,8 @@ def open_writer(
     roll_bytes: int = ROLL_BYTES,
     roll_flushes: int = ROLL_FLUSHES,
 ) -> RunWriter:
-    """Open a run folder for writing by this process. Every call makes a writer of its own, with files of its own.
+    """Open a run folder for writing by this process. Every call makes a writer of its own, with files of its
+    own.
 
     Args:
         rank, attempt, node, role: Who this is among the run's processes.
