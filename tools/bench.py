@@ -23,7 +23,7 @@ from rich.table import Table
 REPO = Path(__file__).parent.parent
 RESULTS = REPO / "bench" / "results"
 MARK = "BAR "  # as bench/bars.py prints it
-HELPERS = frozenset({"bars"})  # and what begins with an underscore
+HELPERS = frozenset({"bars", "models"})  # and what begins with an underscore
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,7 +37,7 @@ for start in range(0, 600, 12):
     loss.backward()
     optimizer.step()
     print(loss.item().hex())
-weights = [p for p in tagger.parameters()]
+weights = list(tagger.parameters())
 for start in range(0, 600, 12):
     out, _ = tagger(signal[:, start : start + 12])
     loss = nn.functional.cross_entropy(out.transpose(1, 2), target[:, start : start + 12])
