@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
+from unbug.cli.options import options_with_value
 from unbug.errors import UnbugError
 
 __all__ = ["COMMANDS", "build_parser", "main"]
@@ -100,13 +101,33 @@ def _dispatch(argv: list[str]) -> int:
         options = parser.parse_args(["run", *ours])
         options.program = program
     else:
-        options = parser.parse_args(argv)
+        options = parser.parse_args(_options_first(parser, command, argv))
     if options.command is None:
         parser.print_help()
         return 0
     code = int(_load(options.command).run(options) or 0)
     sys.stdout.flush()
     return code
+
+
+def _options_first(parser: argparse.ArgumentParser, command: str | None, argv: list[str]) -> list[str]:
+    """Put a command's options before its arguments: argparse loses an optional argument behind an option."""
+    subparsers = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    if command not in subparsers.choices:
+        return argv
+    takes_value = options_with_value(subparsers.choices[command])
+    at = argv.index(command) + 1
+    options: list[str] = []
+    arguments: list[str] = []
+    while at < len(argv):
+        word = argv[at]
+        if word == "--":
+            arguments += argv[at:]
+            break
+        many = 2 if word in takes_value else 1
+        (options if word.startswith("-") and word != "-" else arguments).extend(argv[at : at + many])
+        at += many
+    return [*argv[: argv.index(command) + 1], *options, *arguments]
 
 
 def _load(command: str) -> ModuleType:

@@ -9,7 +9,15 @@ from typing import Any
 
 from unbug.settings import Settings, resolve
 
-__all__ = ["add_directory", "add_json", "add_run", "directory_of", "find", "settings_of"]
+__all__ = [
+    "add_directory",
+    "add_json",
+    "add_run",
+    "directory_of",
+    "find",
+    "options_with_value",
+    "settings_of",
+]
 
 
 def add_run(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
@@ -30,6 +38,13 @@ def add_directory(parser: argparse.ArgumentParser) -> None:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """For programs that read."""
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+
+
+def options_with_value(parser: argparse.ArgumentParser) -> frozenset[str]:
+    """Spellings of the options that take the next word."""
+    return frozenset(
+        option for action in parser._actions if action.nargs != 0 for option in action.option_strings
+    )
 
 
 def settings_of(options: argparse.Namespace, flags: Mapping[str, Any] | None = None) -> Settings:

@@ -67,7 +67,7 @@ def run(
         if current.is_of_command():
             return Session(open_one, owns=False)
         raise UsageError(
-            f"a run is open already, {open_one.path}; close it first or log to it, runs do not nest in a process"
+            f"a run is open already, {open_one.path}; close it first or log to it: runs do not nest"
         )
     script = _script()
     roots = (Path(script).parent,) if script else ()

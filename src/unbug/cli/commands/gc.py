@@ -38,7 +38,6 @@ def run(options: argparse.Namespace) -> int:
                 print(f"{one.path.name}: {line}")
     before, after = sum(one.bytes_before for one in done), sum(one.bytes_after for one in done)
     files = sum(one.temporary_files for one in done)
-    print(
-        f"{count(len(done), 'run')}: {size(before)} before, {size(after)} now, {count(files, 'temporary file')} removed"
-    )
+    removed = count(files, "temporary file")
+    print(f"{count(len(done), 'run')}: {size(before)} before, {size(after)} now, {removed} removed")
     return 0

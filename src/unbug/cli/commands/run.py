@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from unbug.cli.options import add_directory, settings_of
+from unbug.cli.options import add_directory, options_with_value, settings_of
 from unbug.errors import UsageError
 
 __all__ = ["arguments", "run", "split"]
@@ -54,9 +54,7 @@ def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     arguments(parser)
-    takes_value = {
-        option for action in parser._actions if action.nargs is None for option in action.option_strings
-    }
+    takes_value = options_with_value(parser)
     at = 0
     while at < len(words):
         word = words[at]
