@@ -23,7 +23,6 @@ from rich.table import Table
 REPO = Path(__file__).parent.parent
 RESULTS = REPO / "bench" / "results"
 MARK = "BAR "  # as bench/bars.py prints it
-HELPERS = frozenset({"bars", "models"})  # and what begins with an underscore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +41,11 @@ def bars(bench: str, printed: str) -> list[Bar]:
     """The bars among what a benchmark printed."""
     lines = (line for line in printed.splitlines() if line.startswith(MARK))
     return [Bar(bench=bench, **json.loads(line.removeprefix(MARK))) for line in lines]
+
+
+def is_script(path: Path) -> bool:
+    """Whether the file can be run; the others help those that can."""
+    return '__name__ == "__main__"' in path.read_text(encoding="utf-8")
 
 
 def run(script: Path) -> list[Bar]:
@@ -101,8 +105,7 @@ def show(found: Iterable[Bar], head: str) -> None:
 
 
 def main(names: list[str]) -> int:
-    scripts = sorted((REPO / "bench").glob("[!_]*.py"))
-    there = {path.stem: path for path in scripts if path.stem not in HELPERS}
+    there = {path.stem: path for path in sorted((REPO / "bench").glob("*.py")) if is_script(path)}
     unknown = [name for name in names if name not in there]
     if unknown:
         print(f"no benchmark {', '.join(unknown)}; there is {', '.join(there)}", file=sys.stderr)

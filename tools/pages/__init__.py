@@ -23,4 +23,4 @@ def everything() -> dict[Path, str]:
         **{f"rules/{name}": text for name, text in rules.pages().items()},
     }
     marked = {REFERENCE / name: NOTE + text.strip() + "\n" for name, text in texts.items()}
-    return marked | {REFERENCE / "findings-1.schema.json": findings.schema_text()}
+    return marked | {REFERENCE / "findings.schema.json": findings.schema_text()}

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-__all__ = ["cell", "code", "docstring", "paragraphs", "signature", "table"]
+__all__ = ["arguments", "cell", "code", "docstring", "paragraphs", "signature", "table"]
 
 _SECTION = re.compile(r"^(Args|Returns|Raises|Yields|Source):\s*(.*)$")
 _ITEM = re.compile(r"^    (\*{0,2}[\w*, ]+?): (.*)$")
@@ -48,6 +48,15 @@ def docstring(thing: object) -> str:
             blocks.append(_items(lines) if section in ("Args", "Raises") else paragraphs("\n".join(lines)))
         section, lines = title.group(1), [f"    {title.group(2)}"]
     return "\n\n".join(blocks)
+
+
+def arguments(thing: object) -> dict[str, str]:
+    """The `Args` of a docstring: what it says of each name."""
+    text = docstring(thing)
+    found: dict[str, str] = {}
+    for names, meaning in re.findall(r"^- ((?:`[\w*]+`(?:, )?)+): (.*)$", text, flags=re.M):
+        found |= dict.fromkeys(re.findall(r"`([\w*]+)`", names), meaning)
+    return found
 
 
 def _items(lines: Iterable[str]) -> str:
