@@ -1,7 +1,20 @@
 """Pure functions on arrays; no input or output, no torch."""
 
+from unbug.numerics.exponents import exponent_counts
 from unbug.numerics.histogram import decode_histogram, encode_histogram
 from unbug.numerics.statistics import derive, merge
 from unbug.numerics.streak import first_streak
+from unbug.numerics.summary import CHUNK, Scratch, chunked, summarize
 
-__all__ = ["decode_histogram", "derive", "encode_histogram", "first_streak", "merge"]
+__all__ = [
+    "CHUNK",
+    "Scratch",
+    "chunked",
+    "decode_histogram",
+    "derive",
+    "encode_histogram",
+    "exponent_counts",
+    "first_streak",
+    "merge",
+    "summarize",
+]

@@ -1,0 +1,308 @@
+"""Looks at parameters, gradients, updates and module outputs of one training, as the budget planned them."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable
+from time import perf_counter_ns
+
+import numpy as np
+import torch
+
+from unbug.numerics import Scratch, encode_histogram
+from unbug.record.budget import Item, Rotation
+from unbug.record.device import device_statistics, finish_statistics
+from unbug.record.items import DataSlot, Groups, ModuleSlot, ParameterSlot, first_examples, saturation_scale
+from unbug.record.rows import Later, Rows
+from unbug.record.tensors import Statistics, Unseen, exponents_of, local, statistics_of
+from unbug.record.update import Before
+
+__all__ = ["Looks"]
+
+_PARAMETER_KINDS = ("weight", "grad", "update", "weight.exponents", "grad.exponents")
+
+
+class Looks:
+    """The looks of one training.
+
+    Args:
+        unseen: Why tensors could not be looked at, with how often; shared by all trainings.
+    """
+
+    def __init__(
+        self,
+        parameters: list[ParameterSlot],
+        modules: list[ModuleSlot],
+        *,
+        groups: Groups,
+        rows: Rows,
+        scratch: Scratch,
+        unseen: Counter[str],
+        data: DataSlot,
+        visit_ns: float = 2_000.0,
+    ) -> None:
+        self.parameters, self.modules = parameters, modules
+        self.data = data
+        self.rotation = Rotation()
+        self.taken: Counter[str] = Counter()
+        self._groups, self._rows, self._scratch, self._unseen = groups, rows, scratch, unseen
+        self._items: dict[tuple[str, int], Item] = {}
+        self._before = Before()
+        self._wanted_modules: dict[int, list[tuple[ModuleSlot, Item]]] = {}
+        self._wanted: dict[str, list[tuple[ParameterSlot, Item]]] = {}
+        self._norm: Item | None = None
+        self._input: Item | None = None
+        self._visit_ns = visit_ns * max(len(modules), 1)
+        rarer = {"weight.exponents": 4.0, "grad.exponents": 4.0, "activation.exponents": 4.0}
+        for slot in parameters:
+            for kind in _PARAMETER_KINDS:
+                self._new(kind, slot.number, rarer.get(kind, 1.0))
+        for module in modules:
+            for kind in ("activation", "activation.exponents"):
+                self._new(kind, module.number, rarer.get(kind, 1.0))
+        self._new("norm", 0, 1.0)
+        self._new("input", 0, 2.0)
+        self.rotation.add(self._items.values())
+
+    def _new(self, kind: str, key: int, weight: float) -> None:
+        self._items[kind, key] = Item(kind, key, weight=weight)
+
+    def wanted(self, module: torch.nn.Module) -> bool:
+        """Whether this module's output is to be looked at in this step."""
+        return id(module) in self._wanted_modules
+
+    @property
+    def wants_modules(self) -> bool:
+        """Whether the step in progress has modules still to be looked at."""
+        return bool(self._wanted_modules)
+
+    @property
+    def wants_parameters(self) -> bool:
+        """Whether the step in progress has parameters to be looked at."""
+        return bool(self._wanted) or self._norm is not None
+
+    def plan(self, items: Iterable[Item]) -> None:
+        """Look at these in the next step, and at nothing else."""
+        self.drop()
+        for item in items:
+            if item.kind == "norm":
+                self._norm = item
+            elif item.kind == "input":
+                self._input = item
+            elif item.kind.startswith("activation"):
+                slot = self.modules[item.key]
+                module = slot.ref()
+                if module is not None:
+                    self._wanted_modules.setdefault(id(module), []).append((slot, item))
+            else:
+                self._wanted.setdefault(item.kind, []).append((self.parameters[item.key], item))
+
+    def drop(self) -> None:
+        """Look at nothing more in this step."""
+        self._wanted_modules.clear()
+        self._wanted.clear()
+        self._norm = self._input = None
+        self._before.clear()
+
+    def module_output(self, module: torch.nn.Module, output: torch.Tensor, micro: int) -> None:
+        """A module of the training gave an output."""
+        wanted = self._wanted_modules.pop(id(module), None)
+        if wanted is None:
+            return
+        for slot, item in wanted:
+            start = perf_counter_ns()
+            tensor = first_examples(local(output))
+            if item.kind == "activation":
+                self._statistics(slot, "activation", tensor, micro, module=module)
+            else:
+                self._exponents(slot, "activation", tensor, micro)
+            shared = self._visit_ns if self._visit_ns < item.cost_ns * 64 else 0.0
+            item.measured(perf_counter_ns() - start + shared)
+            self.taken[item.kind] += 1
+
+    def input(self, tensor: torch.Tensor, micro: int) -> None:
+        """A root module is given this."""
+        item, self._input = self._input, None
+        if item is None:
+            return
+        start = perf_counter_ns()
+        slot = self.data
+        self._statistics(slot, "input", first_examples(local(tensor)), micro)
+        item.measured(perf_counter_ns() - start)
+        self.taken["input"] += 1
+
+    def take_early(self, early: Iterable[tuple[int, Statistics, int]]) -> None:
+        """Outputs that were looked at before the modules had names: `id`, statistics, micro."""
+        by_id = {id(module): slot for slot in self.modules if (module := slot.ref()) is not None}
+        for key, found, micro in early:
+            slot = by_id.get(key)
+            if slot is not None:
+                group = self._groups.statistics(slot.groups, slot.place, "activation")
+                self._rows.add(group, found, micro=micro)
+                self.taken["activation"] += 1
+
+    def before_step(self, belongs: Callable[[torch.Tensor], bool], step: int, micro: int) -> None:
+        """An optimizer is about to change the parameters that `belongs` accepts."""
+        for kind in ("weight", "weight.exponents"):
+            self._each(kind, belongs, micro, lambda tensor: tensor)
+        for slot, item in self._wanted.get("update", ()):
+            tensor = slot.ref()
+            if tensor is not None and belongs(tensor):
+                start = perf_counter_ns()
+                reason = self._before.keep(slot.number, local(tensor), step)
+                if reason:
+                    self._unseen[f"update: {reason}"] += 1
+                item.begun_ns = perf_counter_ns() - start
+
+    def gradients(self, belongs: Callable[[torch.Tensor], bool], micro: int, *, scale: float = 1.0) -> None:
+        """The gradients are as the optimizer gets them; `scale` undoes what it has not undone itself."""
+        squares = self._each("grad", belongs, micro, _grad, scale=scale)
+        self._each("grad.exponents", belongs, micro, _grad)
+        norm, self._norm = self._norm, None
+        if norm is not None:
+            start = perf_counter_ns()
+            value = squares if squares is not None else self._squares(belongs)
+            if value is not None:
+                group = self._groups.norm(self.parameters[0].place.training, clipped=False)
+                self._rows.add(
+                    group, [math.sqrt(value) * (1.0 if squares is not None else scale)], micro=micro
+                )
+                self.taken["norm"] += 1
+            norm.measured(perf_counter_ns() - start)
+
+    def after_step(self, belongs: Callable[[torch.Tensor], bool], micro: int) -> None:
+        """The optimizer has changed them."""
+        for slot, item in self._wanted.get("update", ()):
+            tensor = slot.ref()
+            if tensor is None or not belongs(tensor):
+                continue
+            start = perf_counter_ns()
+            found = self._before.difference(slot.number, local(tensor), self._scratch)
+            if found is not None:
+                group = self._groups.statistics(slot.groups, slot.place, "update")
+                self._rows.add(group, found, micro=micro)
+                self.taken["update"] += 1
+            item.measured(perf_counter_ns() - start + item.begun_ns)
+
+    def clipped(self) -> None:
+        """The program computed the norm itself."""
+        self._norm = None
+
+    def _each(
+        self,
+        kind: str,
+        belongs: Callable[[torch.Tensor], bool],
+        micro: int,
+        pick: Callable[[torch.Tensor], torch.Tensor | None],
+        *,
+        scale: float = 1.0,
+    ) -> float | None:
+        """Look at one kind of thing for all wanted parameters; the sum of squares if all parameters were seen."""
+        quantity = kind.removesuffix(".exponents")
+        squares, seen = 0.0, 0
+        for slot, item in self._wanted.get(kind, ()):
+            tensor = slot.ref()
+            if tensor is None or not belongs(tensor):
+                continue
+            start = perf_counter_ns()
+            seen += 1
+            picked = pick(tensor)
+            if picked is None:
+                continue
+            picked = local(picked)
+            if kind == quantity:
+                found = self._statistics(slot, quantity, picked, micro, scale=scale)
+                squares = squares + _squares(found) if found is not None else math.nan
+            else:
+                self._exponents(slot, quantity, picked, micro)
+            item.measured(perf_counter_ns() - start)
+            self.taken[kind] += 1
+        return squares if seen and seen == len(self.parameters) and not math.isnan(squares) else None
+
+    def _statistics(
+        self,
+        slot: ParameterSlot | ModuleSlot | DataSlot,
+        quantity: str,
+        tensor: torch.Tensor,
+        micro: int,
+        *,
+        module: torch.nn.Module | None = None,
+        scale: float = 1.0,
+    ) -> Statistics | None:
+        limits = slot.limits if isinstance(slot, ModuleSlot) else None
+        times = saturation_scale(module, tensor) if module is not None and limits is not None else 1.0
+        try:
+            if tensor.is_sparse:
+                tensor = tensor.coalesce().values()
+                self._unseen[f"{quantity}: sparse, all but its stored values"] += 1
+            if tensor.device.type != "cpu":
+                later = Later(
+                    device_statistics(tensor, limits=limits),
+                    lambda got: _scaled(finish_statistics(got), scale, times),
+                )
+                self._rows.add(self._groups.statistics(slot.groups, slot.place, quantity), later, micro=micro)
+                return None
+            found = statistics_of(tensor, self._scratch, limits=limits)
+        except Unseen as why:
+            self._unseen[f"{quantity}: {why}"] += 1
+            return None
+        if scale != 1.0 or times != 1.0:
+            found = tuple(_scaled(list(found), scale, times))
+        self._rows.add(self._groups.statistics(slot.groups, slot.place, quantity), found, micro=micro)
+        return found
+
+    def _exponents(
+        self, slot: ParameterSlot | ModuleSlot, quantity: str, tensor: torch.Tensor, micro: int
+    ) -> None:
+        try:
+            if tensor.device.type != "cpu":
+                raise Unseen("exponents on a device")
+            first, counts, zeros, nonfinite, looked_at = exponents_of(tensor)
+        except Unseen as why:
+            self._unseen[f"{quantity}.exponents: {why}"] += 1
+            return
+        packed = encode_histogram(first, counts.tolist(), zeros, nonfinite, looked_at)
+        self._rows.add(self._groups.exponents(slot.groups, slot.place, quantity), packed, micro=micro)
+
+    def _squares(self, belongs: Callable[[torch.Tensor], bool]) -> float | None:
+        """Sum of squares over all gradients; None where there is none or one cannot be read without waiting."""
+        total, seen = 0.0, False
+        with np.errstate(all="ignore"), torch.no_grad():
+            for slot in self.parameters:
+                tensor = slot.ref()
+                grad = tensor.grad if tensor is not None and belongs(tensor) else None
+                if grad is None:
+                    continue
+                grad = local(grad)
+                if grad.device.type != "cpu" or grad.is_complex():
+                    return None
+                seen = True
+                if grad.dtype == torch.float32 and grad.layout == torch.strided and grad.is_contiguous():
+                    flat = grad.detach().numpy().reshape(-1)
+                    total += float(np.dot(flat, flat))
+                else:
+                    values = grad.coalesce().values() if grad.is_sparse else grad
+                    total += float(torch.linalg.vector_norm(values.float())) ** 2
+        return total if seen else None
+
+
+def _grad(tensor: torch.Tensor) -> torch.Tensor | None:
+    return tensor.grad
+
+
+def _squares(found: Statistics) -> float:
+    """Sum of squares from stored statistics; infinite where an element is not finite."""
+    count, mean, m2, nans, infs = found[0], found[1], found[2], found[6], found[7]
+    if nans or infs:
+        return math.inf
+    return m2 + count * mean * mean if count else 0.0
+
+
+def _scaled(values: list[float], scale: float, times: float) -> list[float]:
+    """Statistics of `scale` times the elements; each saturated one counted `times` times."""
+    values[1] *= scale
+    values[2] *= scale * scale
+    values[3], values[4] = values[3] * scale, values[4] * scale
+    values[8] *= times
+    return values

@@ -1,0 +1,107 @@
+"""Which parameters an optimizer owns, and which it should: the `parameters` event."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from unbug.record.core import Core
+from unbug.record.roots import same
+from unbug.record.watched import Watched
+from unbug.types import Place
+
+__all__ = ["Ownership"]
+
+_AT = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500)
+_MOST_LISTED = 200
+
+
+class Ownership:
+    """Compares a training's modules with its optimizers, now and then."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def look(self, watched: Watched) -> None:
+        """Gradients are there and the optimizer is about to use them."""
+        step = watched.training.steps
+        if step not in _AT and (step < 1000 or step % 1000):
+            return
+        if watched.map is None:
+            return
+        self._core.event("parameters", self._fields(watched), training=watched.training.number, step=step)
+
+    def _fields(self, watched: Watched) -> dict[str, Any]:
+        assert watched.map is not None
+        training = watched.training
+        live: dict[int, torch.Tensor] = {}
+        for root in watched.live_roots():
+            for parameter in root.parameters():
+                live[id(parameter)] = parameter
+        owned_places: list[Place] = []
+        frozen: list[str] = []
+        without: list[str] = []
+        strangers: list[tuple[torch.Tensor, Place | None]] = []
+        for parameter in live.values():
+            place = watched.map.parameter(parameter)
+            if same(training.parameters, parameter):
+                if place is not None:
+                    owned_places.append(place)
+                    if not parameter.requires_grad:
+                        frozen.append(place.path)
+                    elif parameter.grad is None:
+                        without.append(place.path)
+            elif parameter.requires_grad:
+                strangers.append((parameter, place))
+            elif place is not None:
+                frozen.append(place.path)
+        orders = [place.order for place in owned_places]
+        stale = []
+        for key, reference in training.parameters.items():
+            tensor = reference()
+            if tensor is not None and key not in live and watched.roots and not _loose(watched, tensor):
+                place = watched.map.parameter(tensor)
+                stale.append({"path": place.path if place else "", "shape": list(tensor.shape)})
+        shared = [[place.path, *place.aliases] for place in owned_places if place.aliases]
+        return {
+            "unowned": [self._stranger(watched, *one, orders) for one in strangers[:_MOST_LISTED]],
+            "unowned_count": len(strangers),
+            "stale": stale[:_MOST_LISTED],
+            "stale_count": len(stale),
+            "without_gradient": without[:_MOST_LISTED],
+            "without_gradient_count": len(without),
+            "frozen": frozen[:_MOST_LISTED],
+            "frozen_count": len(frozen),
+            "shared": shared[:_MOST_LISTED],
+            "owned_count": len(owned_places),
+        }
+
+    def _stranger(
+        self, watched: Watched, parameter: torch.Tensor, place: Place | None, orders: list[int]
+    ) -> dict[str, Any]:
+        before = after = None
+        if place is not None and orders:
+            before, after = place.order < min(orders), place.order > max(orders)
+        created = [state.known_then for state in watched.training.optimizers if state.known_then is not None]
+        return {
+            "path": place.path if place is not None else "",
+            "shape": list(parameter.shape),
+            "has_grad": parameter.grad is not None,
+            "created_after_optimizer": not any(same(known, parameter) for known in created)
+            if created
+            else None,
+            "position": "unknown"
+            if before is None
+            else "before"
+            if before
+            else "after"
+            if after
+            else "between",
+        }
+
+
+def _loose(watched: Watched, tensor: torch.Tensor) -> bool:
+    """Whether it never was part of a module: a tensor that the program optimises by itself."""
+    place = watched.map.parameter(tensor) if watched.map is not None else None
+    return place is not None and place.parent is None

@@ -1,0 +1,104 @@
+"""Rows of the step in progress: kept until its training and number are known, and until a device has delivered."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import torch
+
+from unbug.store import Writer
+from unbug.types import Phase
+
+__all__ = ["Later", "Rows"]
+
+_MOST_WAITING = 4096
+_POLLS = 4
+
+Values = Sequence[float] | bytes
+Row = tuple[int, "Values | Later", int, int, int]
+
+
+class Later:
+    """Numbers that a device computes, fetched without waiting for it.
+
+    They are copied to pinned memory behind the work that is queued already, and read steps later, when an event
+    on the device's stream says that the copy is done.
+    """
+
+    __slots__ = ("_event", "_finish", "_host", "_polls")
+
+    def __init__(self, vector: torch.Tensor, finish: Callable[[list[float]], Values]) -> None:
+        self._finish = finish
+        self._polls = 0
+        self._event: torch.cuda.Event | None = None
+        if vector.device.type == "cuda":
+            self._host = torch.empty(vector.shape, dtype=vector.dtype, pin_memory=True)
+            self._host.copy_(vector, non_blocking=True)
+            self._event = torch.cuda.Event()
+            self._event.record()
+        else:
+            self._host = vector
+
+    def ready(self) -> bool:
+        """Whether reading would not wait; devices without events are given some steps of time."""
+        if self._event is not None:
+            return bool(self._event.query())
+        self._polls += 1
+        return self._polls > _POLLS
+
+    def values(self) -> Values:
+        """The finished row."""
+        if self._event is not None:
+            self._event.synchronize()
+        return self._finish(self._host.tolist())
+
+
+class Rows:
+    """A queue in front of the writer."""
+
+    def __init__(self, writer: Writer, clock_ns: Callable[[], int]) -> None:
+        self._writer = writer
+        self._clock_ns = clock_ns
+        self._pending: list[Row] = []
+        self._late: deque[tuple[int, Later, int, int, int, int, int]] = deque()
+        self.shed = 0
+
+    def add(self, group: int, values: Values | Later, *, micro: int, phase: int = Phase.TRAIN) -> None:
+        """A row of the step in progress."""
+        self._pending.append((group, values, self._clock_ns(), micro, phase))
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def flush(self, training: int, step: int) -> None:
+        """Stamp what is pending and give it to the writer."""
+        pending = self._pending
+        if pending:
+            row = self._writer.row
+            for group, values, t_ns, micro, phase in pending:
+                if isinstance(values, Later):
+                    self.later(group, values, t_ns, training, step, micro, phase)
+                else:
+                    row(group, values, t_ns=t_ns, training=training, step=step, micro=micro, phase=phase)
+            pending.clear()
+        if self._late:
+            self.poll()
+
+    def later(
+        self, group: int, values: Later, t_ns: int, training: int, step: int, micro: int, phase: int
+    ) -> None:
+        """A row that is written once the device has delivered."""
+        if len(self._late) >= _MOST_WAITING:
+            self.shed += 1
+            return
+        self._late.append((group, values, t_ns, training, step, micro, phase))
+
+    def poll(self, *, wait: bool = False) -> None:
+        """Write what has arrived, in order; all of it with `wait`."""
+        late = self._late
+        while late and (wait or late[0][1].ready()):
+            group, values, t_ns, training, step, micro, phase = late.popleft()
+            self._writer.row(
+                group, values.values(), t_ns=t_ns, training=training, step=step, micro=micro, phase=phase
+            )

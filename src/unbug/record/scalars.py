@@ -1,0 +1,131 @@
+"""The row of numbers that every step of a training has, with those that apply to it."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from unbug.record.progress import Progress
+from unbug.record.rows import Later
+from unbug.record.trainings import OptimizerState
+from unbug.store import Writer
+from unbug.types import Place, Series
+
+__all__ = ["Scalars"]
+
+
+class Scalars:
+    """Writes them for one training. What does not apply to a step is left out of its row: missing is missing."""
+
+    def __init__(self, writer: Writer, training: int) -> None:
+        self._writer = writer
+        self._groups: dict[tuple[bool, bool, bool, bool, int], int] = {}
+        self._others: dict[tuple[int, bool, int], int] = {}
+        self._loop = Place(path="loop", kind="loop", training=training)
+        self._loss = Place(path="loss", kind="loss", training=training)
+        self._data = Place(path="data", kind="data", training=training)
+        self._optimizer = Place(path="optimizer", kind="optimizer", training=training)
+
+    def row(
+        self, progress: Progress, state: OptimizerState | None, *, time_s: float | None, skipped: bool
+    ) -> tuple[int, list[float] | Later]:
+        """Group and values of a step of the primary optimizer."""
+        rates = learning_rates(state)
+        late = progress.device_losses
+        key = (progress.losses > 0, time_s is not None, progress.waits > 0, progress.batch > 0, len(rates))
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = self._declare(key)
+        values: list[float] = []
+        if key[0]:
+            loss = progress.loss / (state.scale if state is not None else 1.0)
+            values = [loss, 0.0 if math.isfinite(loss) else 1.0]
+        if time_s is not None:
+            values.append(time_s)
+        if key[2]:
+            values.append(progress.wait_s)
+        if key[3]:
+            values.append(float(progress.batch))
+        values += (float(progress.micro), float(skipped), float(progress.stale))
+        values += rates
+        if late:
+            return group, _later(late, values, state.scale if state is not None else 1.0)
+        return group, values
+
+    def other_row(
+        self, progress: Progress, state: OptimizerState, number: int
+    ) -> tuple[int, list[float] | Later] | None:
+        """Group and values of a step of an optimizer that does not count the steps; None if it has nothing to say."""
+        rates = learning_rates(state)
+        key = (number, progress.losses > 0, len(rates))
+        group = self._others.get(key)
+        if group is None:
+            series = []
+            name = f"optimizer {number}"
+            if key[1]:
+                series.append(Series(name="loss.other", place=self._loss, statistic=name))
+            series += [
+                Series(name="optimizer.lr", place=self._optimizer, statistic=f"{name} group {index}")
+                for index in range(len(rates))
+            ]
+            if not series:
+                return None
+            group = self._others[key] = self._writer.group(series)
+        values = [progress.loss_value(state.scale)] if key[1] else []
+        values += rates
+        if progress.device_losses:
+            late = progress.device_losses
+            vector = torch.stack(late).sum().reshape(1)
+            scale = state.scale
+            return group, Later(vector, lambda got: [got[0] / scale, *values[1:]])
+        return group, values
+
+    def _declare(self, key: tuple[bool, bool, bool, bool, int]) -> int:
+        loss, time_s, wait, batch, rates = key
+        series = []
+        if loss:
+            series.append(Series(name="loss.value", place=self._loss))
+            series.append(Series(name="loss.nonfinite", place=self._loss))
+        if time_s:
+            series.append(Series(name="step.time_s", place=self._loop, unit="s"))
+        if wait:
+            series.append(Series(name="step.wait_s", place=self._data, unit="s"))
+        if batch:
+            series.append(Series(name="step.batch_size", place=self._data, unit="examples"))
+        series.append(Series(name="step.micro_steps", place=self._loop))
+        series.append(Series(name="step.skipped", place=self._loop))
+        series.append(Series(name="loop.stale_gradient", place=self._loop))
+        series += [
+            Series(name="optimizer.lr", place=self._optimizer, statistic=f"group {index}")
+            for index in range(rates)
+        ]
+        return self._writer.group(series)
+
+
+def learning_rates(state: OptimizerState | None) -> list[float]:
+    """One for each parameter group; empty where a device would have to be waited for."""
+    optimizer = state.ref() if state is not None else None
+    if optimizer is None:
+        return []
+    rates: list[float] = []
+    for group in optimizer.param_groups:
+        rate = group.get("lr")
+        if isinstance(rate, torch.Tensor):
+            if rate.device.type != "cpu":
+                return []
+            rate = rate.item()
+        if not isinstance(rate, (int, float)):
+            return []
+        rates.append(float(rate))
+    return rates
+
+
+def _later(losses: list[torch.Tensor], values: list[float], scale: float) -> Later:
+    vector = torch.stack(losses).sum().reshape(1)
+
+    def finish(got: list[float]) -> list[float]:
+        loss = got[0] / scale
+        return [loss, 0.0 if math.isfinite(loss) else 1.0, *values[2:]]
+
+    return Later(vector, finish)

@@ -1,0 +1,144 @@
+"""What the program set: seeds, precision, compilation, optimizers, train and eval mode. Events, when they change."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import torch
+
+from unbug.record.core import Core
+from unbug.record.roots import Root
+from unbug.record.trainings import OptimizerState
+from unbug.record.watched import Watched
+
+__all__ = ["SettingsSeen"]
+
+_MODE_DEPENDENT = ("Dropout", "BatchNorm", "InstanceNorm", "DropPath", "AlphaDropout", "SyncBatchNorm")
+_MOST_LISTED = 40
+
+
+class SettingsSeen:
+    """Writes `seeds`, `precision`, `compile`, `optimizer` and `mode` events."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._seeds: dict[str, int | None] = {}
+        self._seed_calls = 0
+        self._precision: tuple[Any, ...] | None = None
+        self._scale = 0.0
+        self._modes: dict[tuple[int, bool, bool], dict[str, Any]] = {}
+        self._told: set[int] = set()
+        self.compiled: list[str] = []
+
+    def seeded(self, generator: str, seed: int | None) -> None:
+        """A generator was seeded."""
+        self._seed_calls += 1
+        known = self._seeds.get(generator, -1)
+        self._seeds[generator] = seed
+        if known == -1 or (known != seed and self._seed_calls <= 100):
+            self._core.event("seeds", self._determinism())
+
+    def _determinism(self) -> dict[str, Any]:
+        return {
+            **{name: seed for name, seed in self._seeds.items()},
+            "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+            "cudnn_deterministic": torch.backends.cudnn.deterministic,
+            "cudnn_benchmark": torch.backends.cudnn.benchmark,
+            "threads": torch.get_num_threads(),
+        }
+
+    def begun(self) -> None:
+        """The first training begins: say what is known, also if nothing was seeded."""
+        self._core.event("seeds", {**self._determinism(), "seeded": sorted(self._seeds)})
+
+    def compile(self, what: str) -> None:
+        """`torch.compile` was asked for."""
+        self.compiled.append(what)
+        if len(self.compiled) <= 50:
+            self._core.event("compile", {"what": what})
+
+    def autocast(self, device: str) -> None:
+        """A forward begins: has autocast changed?"""
+        on = torch.is_autocast_enabled(device)
+        found = (device, on, str(torch.get_autocast_dtype(device)) if on else "")
+        if found != self._precision:
+            first = self._precision is None
+            self._precision = found
+            if on or not first:
+                self._core.event(
+                    "precision",
+                    {"autocast": on, "device": device, "dtype": found[2].removeprefix("torch.")},
+                )
+
+    def scaler(self, scale: float, skipped: bool) -> None:
+        """GradScaler stepped: tell of it once, and whenever it shrinks."""
+        if not self._scale or scale < self._scale:
+            self._core.event("precision", {"scaler": True, "scale": scale, "skipped": skipped})
+        self._scale = scale
+
+    def optimizer(self, state: OptimizerState, watched: Watched) -> None:
+        """An optimizer belongs to a training now."""
+        optimizer = state.ref()
+        if optimizer is None or state.order in self._told:
+            return
+        self._told.add(state.order)
+        groups = [
+            {
+                "parameters": len(group["params"]),
+                "elements": sum(one.numel() for one in group["params"]),
+                **{key: _plain(value) for key, value in group.items() if key != "params"},
+            }
+            for group in optimizer.param_groups[:100]
+        ]
+        kind = type(optimizer)
+        frame = state.frame
+        self._core.event(
+            "optimizer",
+            {
+                "class": f"{kind.__module__}.{kind.__qualname__}",
+                "groups": groups,
+                "group_count": len(optimizer.param_groups),
+                "primary": watched.training.primary is state,
+                "file": frame.file if frame is not None else "",
+                "line": frame.line if frame is not None else 0,
+            },
+            training=watched.training.number,
+            step=watched.training.steps,
+        )
+
+    def mode(self, root: Root, module: torch.nn.Module, *, grad: bool) -> None:
+        """A root runs in a combination of train or eval mode and grad mode that was not seen before."""
+        others = [
+            (path, child.training)
+            for path, child in module.named_modules()
+            if any(name in type(child).__name__ for name in _MODE_DEPENDENT)
+        ]
+        training = [path for path, on in others if on]
+        evaluating = [path for path, on in others if not on]
+        self._core.event(
+            "mode",
+            {
+                "module": root.class_name,
+                "training": module.training,
+                "grad": grad,
+                "mode_dependent": len(others),
+                "in_train_mode": training[:_MOST_LISTED],
+                "in_train_mode_count": len(training),
+                "in_eval_mode": evaluating[:_MOST_LISTED],
+                "in_eval_mode_count": len(evaluating),
+            },
+        )
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it; tensors by shape, what is unknown by its class."""
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, numbers.Number) and not isinstance(value, complex):
+        return value
+    if isinstance(value, torch.Tensor):
+        return value.item() if value.numel() == 1 and value.device.type == "cpu" else list(value.shape)
+    if isinstance(value, (tuple, list)):
+        return [_plain(one) for one in value[:20]]
+    return type(value).__name__

@@ -1,0 +1,99 @@
+"""Whether a gradient that a step has used is added to: the mechanism of a missing `zero_grad`.
+
+After a step two representative parameters' gradients are remembered by identity and version (a number that
+every in-place change raises). If the next backward begins with the same object in the same version, and some
+of it is not zero, it adds to what was used. A later clear before the step takes that back: the gradients that
+a generator's backward leaves in the discriminator are cleared before the discriminator steps.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+
+import torch
+
+__all__ = ["StaleGradient"]
+
+_REPRESENTATIVES = 2
+
+Tensors = weakref.ref[torch.Tensor]
+
+
+class StaleGradient:
+    """One optimizer's gradients between its steps."""
+
+    __slots__ = ("_after", "_chosen", "_used", "_verified", "added_to")
+
+    def __init__(self) -> None:
+        self._chosen: list[Tensors] = []
+        self._used: list[tuple[Tensors, Tensors, int]] = []
+        self._after: list[int] = []
+        self._verified = 0
+        self.added_to = False
+
+    def stepped(self, parameters: Sequence[torch.Tensor]) -> None:
+        """The optimizer has used the gradients there are."""
+        self.added_to = False
+        self._remember()
+        if not self._chosen or len(self._used) < len(self._chosen):
+            with_grad = sorted((one for one in parameters if one.grad is not None), key=torch.Tensor.numel)
+            self._chosen = [weakref.ref(one) for one in with_grad[:_REPRESENTATIVES]]
+            self._remember()
+
+    def cleared(self) -> None:
+        """zero_grad was called."""
+        self._used.clear()
+        self.added_to = False
+
+    def backward_begins(self) -> None:
+        """Look whether what was used lies there still, untouched."""
+        if not self._used:
+            return
+        if self.added_to:
+            if [self._version(entry) for entry in self._used] != self._after:
+                self.cleared()
+            return
+        for entry in self._used:
+            if self._version(entry) == entry[2] and self._some(entry):
+                self.added_to = True
+                return
+
+    def backward_ended(self) -> None:
+        """Remember the versions, so that a clear by hand between two backward calls is noticed."""
+        if self.added_to:
+            self._after = [self._version(entry) for entry in self._used]
+
+    def in_step(self) -> bool:
+        """Whether the step that begins (or, with a closure, ends) uses a gradient that was added to."""
+        return self.added_to and any(self._version(entry) > entry[2] for entry in self._used)
+
+    def _remember(self) -> None:
+        self._used.clear()
+        for reference in self._chosen:
+            parameter = reference()
+            if parameter is not None and (grad := parameter.grad) is not None:
+                self._used.append((reference, weakref.ref(grad), grad._version))
+
+    def _version(self, entry: tuple[Tensors, Tensors, int]) -> int:
+        parameter = entry[0]()
+        grad = parameter.grad if parameter is not None else None
+        if grad is None or grad is not entry[1]():
+            return -1
+        return int(grad._version)
+
+    def _some(self, entry: tuple[Tensors, Tensors, int]) -> bool:
+        """Old code clears with `grad.data.zero_()`, which raises no version.
+
+        Off the CPU the look waits for the device, so it is taken at the first two occasions only.
+        """
+        grad = entry[1]()
+        if grad is None:
+            return False
+        if grad.device.type != "cpu":
+            if self._verified >= 2:
+                return True
+            self._verified += 1
+        with torch.no_grad():
+            values = grad.detach()
+            return bool((values.coalesce().values() if values.is_sparse else values).any())

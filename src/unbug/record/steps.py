@@ -1,0 +1,374 @@
+"""From one step of an optimizer to the next: what is looked at, and the row that says how it went."""
+
+from __future__ import annotations
+
+import sys
+from time import perf_counter_ns
+
+import torch
+from torch.optim import Optimizer
+
+from unbug.record.core import Core
+from unbug.record.grammar import compress
+from unbug.record.items import DataSlot, slots
+from unbug.record.looks import Looks
+from unbug.record.ownership import Ownership
+from unbug.record.roots import same
+from unbug.record.rows import Later
+from unbug.record.settings_seen import SettingsSeen
+from unbug.record.stale import StaleGradient
+from unbug.record.trainings import OptimizerState, parameters_of
+from unbug.record.watched import FirstPass, Watched, name_places
+
+__all__ = ["Steps"]
+
+_MOST_SEARCHES = 3
+_SCALER_FRAMES = 12
+
+
+class Steps:
+    """Follows the optimizers."""
+
+    def __init__(self, core: Core, settings: SettingsSeen) -> None:
+        self._core = core
+        self._settings = settings
+        self._cycles = 0
+        self._depth = 0
+        self._last_end = 0
+        self._searches = 0
+        self._full = False
+        self._allowed = False
+        self._spent_before = 0
+        self._unfinished: OptimizerState | None = None
+        self.stales: tuple[StaleGradient, ...] = ()
+        self._stale: dict[int, StaleGradient] = {}
+        self._ownership = Ownership(core)
+
+    @property
+    def in_step(self) -> bool:
+        """Whether an optimizer's step is under way: what comes now comes from its closure."""
+        return self._depth > 0
+
+    def stale_of(self, state: OptimizerState) -> StaleGradient:
+        """The gradients of an optimizer between its steps."""
+        found = self._stale.get(state.order)
+        if found is None:
+            found = self._stale[state.order] = StaleGradient()
+        return found
+
+    def begin(self, optimizer: Optimizer) -> None:
+        """A step begins. One inside another (an optimizer that wraps another) is part of it."""
+        self._depth += 1
+        if self._depth > 1:
+            return
+        core = self._core
+        if self._unfinished is not None:
+            self._unfinished.scaled = False
+            self.finish(self._unfinished, skipped=False)
+        state = core.trainings.state(optimizer)
+        watched = self._enter(state)
+        primary = watched.training.primary is state
+        core.letters.step_begins("S" if primary else "s")
+        closure = bool(state.extra.get("closure")) or not core.progress.micro or not core.progress.open
+        stale = self.stale_of(state)
+        if stale.in_step():
+            core.progress.stale = True
+        looks = watched.looks
+        if looks is None and watched.map is None and not closure:
+            self._name(watched)
+            looks = watched.looks
+        micro = max(core.progress.micro - 1, 0)
+        if looks is not None and looks.wants_parameters:
+            table = state.parameters
+            looks.before_step(lambda tensor: same(table, tensor), watched.training.steps, micro)
+            if not closure:
+                looks.gradients(lambda tensor: same(table, tensor), micro, scale=_left_scale(optimizer))
+        if not closure and primary:
+            self._ownership.look(watched)
+        if state.steps < 2 and not state.scaled:
+            state.scaled = _called_by_scaler()
+
+    def end(self, optimizer: Optimizer, start: int) -> None:
+        """A step ended; `start` is when the recorder was told."""
+        core = self._core
+        core.spent_since = start
+        self._end(optimizer)
+        core.settle()
+
+    def _end(self, optimizer: Optimizer) -> None:
+        self._depth = max(self._depth - 1, 0)
+        if self._depth:
+            return
+        core = self._core
+        state = core.trainings.state(optimizer)
+        if state.training is None:
+            return
+        watched = core.watched_of(state.training)
+        progress = core.progress
+        closure = progress.inside
+        if closure:
+            state.extra["closure"] = True
+        core.letters.step_ends()
+        if watched.map is None:
+            self._name(watched)
+        looks = watched.looks
+        stale = self.stale_of(state)
+        if closure and stale.in_step():
+            progress.stale = True
+        if looks is not None and looks.wants_parameters:
+            table = state.parameters
+            micro = max(progress.micro - 1, 0)
+            if closure:
+                looks.gradients(lambda tensor: same(table, tensor), micro)
+            looks.after_step(lambda tensor: same(table, tensor), micro)
+        if closure and watched.training.primary is state:
+            self._ownership.look(watched)
+        stale.stepped(parameters_of(optimizer))
+        if state.scaled:
+            self._unfinished = state
+            return
+        self.finish(state, skipped=False)
+
+    def scaled(self, optimizer: Optimizer, scale: float, skipped: bool, start: int) -> None:
+        """GradScaler stepped, or left the optimizer alone."""
+        core = self._core
+        core.spent_since = start
+        self._scaled(optimizer, scale, skipped)
+        core.settle()
+
+    def _scaled(self, optimizer: Optimizer, scale: float, skipped: bool) -> None:
+        core = self._core
+        state = core.trainings.state(optimizer)
+        state.scale = scale if scale > 0 else 1.0
+        if state.training is None:
+            self._enter(state)
+        waited = self._unfinished is state
+        self._unfinished = None
+        if waited or skipped:
+            if not waited:
+                core.letters.add(
+                    "S" if state.training is not None and state.training.primary is state else "s"
+                )
+            self.finish(state, skipped=skipped)
+        state.scaled = True
+
+    def without_optimizer(self) -> None:
+        """Backward ended in a program that has no optimizer: that is its step."""
+        core = self._core
+        root = core.last_root
+        table = dict(root.parameters) if root is not None else {}
+        size = sum(one.numel() for ref in table.values() if (one := ref()) is not None)
+        training = core.trainings.begin_without_optimizer(table, size, counted_by="backward")
+        watched = core.watched_of(training)
+        if core.current is not watched:
+            self._switch(watched)
+        if watched.map is None:
+            self._name(watched)
+        looks = watched.looks
+        if looks is not None and looks.wants_parameters:
+            looks.before_step(lambda tensor: True, training.steps, 0)
+            looks.gradients(lambda tensor: True, 0)
+        core.trainings.now += 1
+        training.last_step = core.trainings.now
+        self._row(watched, None, skipped=False)
+
+    def finish(self, state: OptimizerState, *, skipped: bool) -> None:
+        """A step is over: write its row, and plan the next."""
+        core = self._core
+        self._unfinished = None
+        training = state.training
+        assert training is not None
+        watched = core.watched_of(training)
+        if core.trainings.stepped(state):
+            self._row(watched, state, skipped=skipped)
+        else:
+            number = training.optimizers.index(state)
+            found = watched.scalars.other_row(core.progress, state, number)
+            if found is not None:
+                core.rows.add(*found, micro=max(core.progress.micro - 1, 0))
+            core.progress.open = False
+
+    def word_may_end(self) -> None:
+        """Something that begins a step happens: the word of the step before is complete."""
+        letters = self._core.letters
+        if letters.complete:
+            watched = self._core.current
+            if watched is not None:
+                step = watched.training.steps - 1
+                word = watched.words.take(letters.take(), step)
+                if word is not None:
+                    self._core.event(
+                        "loop_order", {"order": word}, training=watched.training.number, step=step
+                    )
+
+    def something_new(self) -> None:
+        """An optimizer was made: what comes is to be seen from its first forward."""
+        core = self._core
+        core.blocks.interrupted()
+        core.watch_forwards(True)
+
+    def cleared(self) -> None:
+        """Gradients are cleared. In a program that has an optimizer and never steps it, that ends a step."""
+        core = self._core
+        progress = core.progress
+        if core.trainings.all or not progress.open or not progress.micro or self._depth:
+            return
+        self._cycles += 1
+        progress.open = False
+
+    def clipped(self, limit: float, norm: torch.Tensor | None) -> None:
+        """The program clipped: its norm is the global one, before clipping."""
+        core = self._core
+        watched = core.current
+        if norm is None or watched is None:
+            return
+        if watched.looks is not None:
+            watched.looks.clipped()
+        group = core.groups.norm(watched.training.number, clipped=True)
+        values: list[float] | Later
+        if norm.device.type == "cpu":
+            values = [float(norm), limit]
+        else:
+            values = Later(norm.detach().reshape(1).clone(), lambda got: [got[0], limit])
+        core.rows.add(group, values, micro=max(core.progress.micro - 1, 0))
+
+    def close(self) -> None:
+        """No more steps come: count the last word, and tell how often each came."""
+        if self._unfinished is not None:
+            self.finish(self._unfinished, skipped=False)
+        self.word_may_end()
+        core = self._core
+        for watched in core.watched.values():
+            for word, count in watched.words.counts.items():
+                fields = {"order": word, "count": count, "first_step": watched.words.first_seen[word]}
+                core.event(
+                    "loop_order", fields, training=watched.training.number, step=watched.training.steps - 1
+                )
+        rest = core.letters.take()
+        if rest:
+            core.event("loop_order", {"order": compress(rest), "count": 1, "unfinished": True})
+
+    def _row(self, watched: Watched, state: OptimizerState | None, *, skipped: bool) -> None:
+        core = self._core
+        training, progress = watched.training, core.progress
+        now = perf_counter_ns()
+        time_s = (now - self._last_end) / 1e9 if self._last_end else None
+        group, values = watched.scalars.row(progress, state, time_s=time_s, skipped=skipped)
+        core.rows.add(group, values, micro=0)
+        step = training.steps
+        core.rows.flush(training.number, step)
+        training.steps = step + 1
+        core.letters.complete = True
+        progress.open = False
+        progress.step_over()
+        self._plan(watched, now)
+
+    def _plan(self, watched: Watched, now: int) -> None:
+        """Settle the account of the step, and choose what to look at in the next."""
+        core = self._core
+        budget, looks = core.budget, watched.looks
+        spent = core.spent - self._spent_before
+        if self._last_end:
+            taken = now - self._last_end
+            core.step_ns[0] += taken
+            budget.passed(max(taken - spent, 0), spent)
+            if self._allowed:
+                budget.from_allowance(spent)
+            else:
+                core.blocks.step(taken, budget.median_ns)
+        self._spent_before = core.spent
+        self._last_end = now
+        if looks is None:
+            return
+        step = watched.training.steps
+        if core.blocks.unwatched:
+            looks.drop()
+            self._allowed = False
+            core.watch_modules(False)
+            core.watch_forwards(False)
+            return
+        core.watch_forwards(True)
+        if budget.wants_full(looks.rotation, step):
+            looks.plan(looks.rotation.items)
+            budget.fulls += 1
+            self._allowed = budget.allowance_ns > 0
+        else:
+            items, self._allowed = budget.plan(looks.rotation, step)
+            if items or looks.wants_modules or looks.wants_parameters:
+                looks.plan(items)
+        core.watch_modules(looks.wants_modules)
+
+    def _enter(self, state: OptimizerState) -> Watched:
+        core = self._core
+        training = core.trainings.enter(state)
+        watched = core.watched_of(training)
+        if core.current is not watched:
+            self._switch(watched)
+        return watched
+
+    def _switch(self, watched: Watched) -> None:
+        """Another training goes on, or begins."""
+        core = self._core
+        before = core.current
+        if before is not None:
+            core.writer.training(before.training.record())
+            if before.looks is not None:
+                before.looks.drop()
+        core.current = watched
+        watched.training.ended = False
+        core.writer.training(watched.training.record())
+        self.stales = tuple(self.stale_of(state) for state in watched.training.optimizers)
+
+    def _name(self, watched: Watched) -> None:
+        """Find the roots, name all places, and begin to look."""
+        core = self._core
+        start = perf_counter_ns()
+        search = self._searches < _MOST_SEARCHES
+        self._searches += search
+        for root in core.roots.alive():
+            if root.training is None:
+                root.reread()
+        found = name_places(watched, core.roots.alive(), core.first, given=core.given_names, search=search)
+        core.event("places", found.fields(), training=watched.training.number, step=watched.training.steps)
+        for root in core.roots.alive():
+            core.trainings.of_root(root)
+        parameters, modules = slots(found, watched.training.parameters, core.first.own)
+        watched.looks = Looks(
+            parameters,
+            modules,
+            groups=core.groups,
+            rows=core.rows,
+            scratch=core.scratch,
+            unseen=core.unseen,
+            data=DataSlot(watched.training.number),
+        )
+        watched.looks.plan(watched.looks.rotation.items)
+        watched.looks.take_early(core.early)
+        core.early = []
+        core.first = FirstPass()
+        self.stales = tuple(self.stale_of(state) for state in watched.training.optimizers)
+        for state in watched.training.optimizers:
+            self._settings.optimizer(state, watched)
+        if watched.training.number == 0:
+            self._settings.begun()
+        core.setup_ns += perf_counter_ns() - start
+
+
+def _left_scale(optimizer: Optimizer) -> float:
+    """What gradients are still to be multiplied with: a fused optimizer unscales by itself."""
+    scale = getattr(optimizer, "grad_scale", None)
+    if isinstance(scale, torch.Tensor) and scale.device.type == "cpu" and scale.numel() == 1:
+        return 1.0 / float(scale)
+    return 1.0
+
+
+def _called_by_scaler() -> bool:
+    """Whether GradScaler makes this step: its scale is told when it is done, and is needed for the loss."""
+    frame = sys._getframe(1)
+    for _ in range(_SCALER_FRAMES):
+        if frame.f_code.co_name == "_maybe_opt_step":
+            return True
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    return False

@@ -1,0 +1,169 @@
+"""Tensors as arrays that can be looked at: which ones, without copying where that is possible.
+
+Nothing here records an operation for autograd, draws a random number or waits for a device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unbug.numerics import CHUNK, Scratch, chunked, exponent_counts, summarize
+
+__all__ = [
+    "Exponents",
+    "Statistics",
+    "Unseen",
+    "exponents_of",
+    "first_tensor",
+    "local",
+    "reason_unseen",
+    "statistics_of",
+]
+
+Statistics = tuple[float, ...]
+Exponents = tuple[int, NDArray[np.int64], int, int, int]
+
+_DIRECT = {torch.float32, torch.float64}
+_WIDENED = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
+_INTEGERS = {torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
+_PLAIN = {torch.Tensor, torch.nn.Parameter, torch.nn.Buffer}
+_EXPONENTS_LOOKED_AT = 32768
+
+
+class Unseen(Exception):
+    """A tensor cannot be summarised; the message says why, in a few words."""
+
+
+def first_tensor(value: Any, more: Mapping[str, Any] | None = None, depth: int = 3) -> torch.Tensor | None:
+    """The first tensor in nested tuples, lists, mappings or dataclass-like outputs; None if there is none."""
+    if isinstance(value, torch.Tensor):
+        return value
+    parts: Iterable[Any] = ()
+    if isinstance(value, (tuple, list)):
+        parts = value
+    elif isinstance(value, Mapping):
+        parts = value.values()
+    if depth:
+        for part in parts:
+            found = first_tensor(part, None, depth - 1)
+            if found is not None:
+                return found
+    return first_tensor(tuple(more.values()), None, depth) if more else None
+
+
+def reason_unseen(tensor: torch.Tensor) -> str:
+    """Why a tensor cannot be summarised, in a few words; empty if it can."""
+    if type(tensor) not in _PLAIN and not isinstance(tensor, torch.nn.Parameter):
+        return f"tensor subclass {type(tensor).__name__}"
+    if tensor.layout != torch.strided:
+        return "sparse"
+    if tensor.device.type == "meta":
+        return "meta tensor"
+    if tensor.is_complex():
+        return "complex"
+    if tensor.is_quantized:
+        return "quantized"
+    if tensor.dtype not in _DIRECT and tensor.dtype not in _WIDENED and tensor.dtype not in _INTEGERS:
+        return str(tensor.dtype).removeprefix("torch.")
+    return ""
+
+
+def local(tensor: torch.Tensor) -> torch.Tensor:
+    """This rank's part of a distributed tensor, the tensor itself otherwise."""
+    if type(tensor).__name__ == "DTensor":
+        part = tensor.to_local()
+        return part if isinstance(part, torch.Tensor) else tensor
+    return tensor
+
+
+def statistics_of(
+    tensor: torch.Tensor, scratch: Scratch, *, limits: tuple[float, float] | None = None
+) -> Statistics:
+    """The stored statistics of a tensor on the CPU.
+
+    Raises:
+        Unseen: the tensor is sparse, complex, a subclass, or of a type without values.
+    """
+    if tensor.dtype == torch.float32 and tensor.is_contiguous() and tensor.layout == torch.strided:
+        try:
+            return summarize(chunked(tensor.detach().numpy().reshape(-1)), scratch, limits=limits)
+        except (TypeError, RuntimeError) as error:
+            raise Unseen(reason_unseen(tensor) or type(error).__name__) from error
+    reason = reason_unseen(tensor)
+    if reason:
+        raise Unseen(reason)
+    flat = _flat(tensor.detach())
+    if flat is not None and tensor.dtype in _DIRECT:
+        return summarize(chunked(flat.numpy()), scratch, limits=limits)
+    whole = tensor.detach()
+    return summarize(lambda: _converted(whole, flat, scratch), scratch, limits=limits)
+
+
+def exponents_of(tensor: torch.Tensor, *, looked_at: int = _EXPONENTS_LOOKED_AT) -> Exponents:
+    """Exponent counts of at most about `looked_at` elements, evenly spread over the tensor, and their number.
+
+    Raises:
+        Unseen: as `statistics_of`; integers have no exponents.
+    """
+    reason = reason_unseen(tensor)
+    if reason or tensor.dtype in _INTEGERS:
+        raise Unseen(reason or "integers")
+    flat = _flat(tensor.detach())
+    if flat is None:
+        flat = tensor.detach().reshape(-1)
+    stride = -(-flat.numel() // looked_at) if flat.numel() else 1
+    some = flat[::stride]
+    some = some.to(_WIDENED.get(some.dtype, some.dtype))
+    array = np.ascontiguousarray(some.numpy())
+    return (*exponent_counts(array), array.size)
+
+
+def _flat(tensor: torch.Tensor) -> torch.Tensor | None:
+    """All elements in the order of memory, as a view; None where they do not lie side by side."""
+    if tensor.is_neg() or tensor.is_conj():
+        return None
+    if tensor.is_contiguous():
+        return tensor.view(-1)
+    expected = 1
+    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size == 1:
+            continue
+        if stride != expected:
+            return None
+        expected *= size
+    return tensor.as_strided((tensor.numel(),), (1,))
+
+
+def _converted(
+    whole: torch.Tensor, flat: torch.Tensor | None, scratch: Scratch
+) -> Iterator[NDArray[np.floating]]:
+    """Chunks as float32 (from half precision) or float64 (from integers), in a buffer that is used again."""
+    narrow = whole.dtype in _WIDENED or whole.dtype == torch.float32
+    kind: np.dtype[np.floating] = np.dtype(np.float32) if narrow else np.dtype(np.float64)
+    buffer = scratch.wide[kind]
+    target = torch.from_numpy(buffer)
+    pieces = _pieces(whole) if flat is None else (flat,)
+    for piece in pieces:
+        for start in range(0, piece.numel(), CHUNK):
+            part = piece[start : start + CHUNK]
+            target[: part.numel()].copy_(part)
+            yield buffer[: part.numel()]
+
+
+def _pieces(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
+    """A tensor that does not lie side by side, as flat parts of about a chunk."""
+    if tensor.dim() == 0 or tensor.numel() <= CHUNK:
+        yield tensor.reshape(-1)
+        return
+    rows = max(1, CHUNK * tensor.shape[0] // tensor.numel())
+    for start in range(0, tensor.shape[0], rows):
+        part = tensor[start : start + rows]
+        if part.numel() > 4 * CHUNK and part.dim() > 1:
+            yield from _pieces(part[0])
+        else:
+            yield part.reshape(-1)

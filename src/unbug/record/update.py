@@ -1,0 +1,89 @@
+"""What a step changed: a copy of a block of the parameter before it, in buffers that are made once."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from unbug.numerics import Scratch
+from unbug.record.tensors import Unseen, reason_unseen, statistics_of
+
+__all__ = ["BLOCK", "Before"]
+
+BLOCK = 65_536
+"""Elements of a parameter whose change is looked at; the block moves from look to look."""
+_POOL = 64 * BLOCK
+_STRIDE = 7_368_787
+
+
+class Before:
+    """Blocks of parameters as they were before the step; at most 16 MB in all."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, tuple[torch.Tensor, int, float]] = {}
+        self._pools: dict[torch.dtype, torch.Tensor] = {}
+        self._used: dict[torch.dtype, int] = {}
+
+    def clear(self) -> None:
+        """Forget all blocks; the buffers stay."""
+        self._kept.clear()
+        self._used.clear()
+
+    def keep(self, number: int, tensor: torch.Tensor, step: int) -> str:
+        """Copy a block of a parameter; returns why not, or an empty string."""
+        reason = reason_unseen(tensor)
+        if reason or not tensor.is_floating_point():
+            return reason or "not floating point"
+        if tensor.device.type != "cpu":
+            return "on a device"
+        flat = tensor.detach().reshape(-1) if tensor.is_contiguous() else None
+        if flat is None:
+            return "not contiguous"
+        size = min(flat.numel(), BLOCK)
+        kind = torch.float64 if tensor.dtype == torch.float64 else torch.float32
+        used = self._used.get(kind, 0)
+        buffer = self._room(kind, used + size)
+        if buffer is None:
+            return "no room left in this step"
+        start = (step * _STRIDE) % (flat.numel() - size + 1)
+        block = buffer[used : used + size]
+        block.copy_(flat[start : start + size])
+        self._used[kind] = used + size
+        array = block.numpy()
+        with np.errstate(all="ignore"):
+            self._kept[number] = (block, start, math.sqrt(float(np.dot(array, array))))
+        return ""
+
+    def difference(self, number: int, tensor: torch.Tensor, scratch: Scratch) -> tuple[float, ...] | None:
+        """Statistics of the change and, as a tenth number, its 2-norm over that of the block before."""
+        kept = self._kept.pop(number, None)
+        if kept is None or tensor.device.type != "cpu" or not tensor.is_contiguous():
+            return None
+        block, start, before = kept
+        flat = tensor.detach().reshape(-1)
+        if flat.numel() < start + block.numel():
+            return None
+        with torch.no_grad():
+            torch.sub(flat[start : start + block.numel()], block, out=block)
+        try:
+            found = statistics_of(block, scratch)
+        except Unseen:
+            return None
+        count, mean, m2 = found[:3]
+        change = math.sqrt(m2 + count * mean * mean) if not found[6] and not found[7] and count else math.nan
+        return (*found, change / before if before > 0 else math.nan)
+
+    def _room(self, kind: torch.dtype, size: int) -> torch.Tensor | None:
+        pool = self._pools.get(kind)
+        if pool is not None and pool.numel() >= size:
+            return pool
+        if size > _POOL:
+            return None
+        if self._used.get(kind):
+            grown = torch.empty(min(_POOL, 2 * size), dtype=kind)
+            self._pools[kind] = grown
+            return grown
+        self._pools[kind] = torch.empty(min(_POOL, max(size, BLOCK)), dtype=kind)
+        return self._pools[kind]
