@@ -54,7 +54,8 @@ _LEVELS_FROM = 1024
 INDEX = np.dtype(
     [
         ("offset", "<u8"), ("length", "<u4"), ("rows", "<u4"), ("width", "<u4"), ("blob", "u1"),
-        ("levels", "<u4", 3), ("group_first", "<u4"), ("group_last", "<u4"), ("step_min", "<i8"), ("step_max", "<i8"),
+        ("levels", "<u4", 3), ("group_first", "<u4"), ("group_last", "<u4"),
+        ("step_min", "<i8"), ("step_max", "<i8"),
     ]
 )  # fmt: skip
 PIECE = np.dtype([("offset", "<u4"), ("length", "<u4"), ("checksum", "<u4")])

@@ -45,6 +45,7 @@ class FrameKind(IntEnum):
     BLOBS = 3
     EVENTS = 4
     BLOCK = 5
+    END = 6
 
 
 def frame(kind: FrameKind, payload: bytes, *, squeeze_above: int | None = None) -> bytes:

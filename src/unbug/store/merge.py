@@ -18,7 +18,7 @@ import numpy as np
 
 from unbug.store.definitions import Definitions
 from unbug.store.eventlog import Line, decode_events, encode_events, event_line
-from unbug.store.frames import LOG_MAGIC, FormatError, FrameKind, scan
+from unbug.store.frames import LOG_MAGIC, FormatError, FrameKind, frame, scan
 from unbug.store.layout import (
     CLASSES,
     DEFINITIONS,
@@ -102,7 +102,7 @@ class Merger:
         said = [f"merging failed {count} times: {reason}" for reason, count in self._failures.items()]
         if self._dropped:
             said.append(
-                f"{self._dropped} rows of old detail were thinned out to keep within {self._detail_bytes:,} bytes"
+                f"{self._dropped} rows of old detail were thinned out to keep to {self._detail_bytes} bytes"
             )
         if self._refused:
             said.append(f"{len(self._refused)} damaged segments were left unmerged")
@@ -275,6 +275,7 @@ class Merger:
                 if texts:
                     out.write(encode_events(texts, kind=kind))
                     yield
+            out.write(frame(FrameKind.END, b""))
             out.finish()
         finally:
             out.abandon()

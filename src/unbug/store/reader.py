@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unbug.store.cache import Cache
 from unbug.store.contract import Curve, Points
 from unbug.store.folders import WRITERS
 from unbug.store.liveness import corrected
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RunReader", "open_reader"]
 
+CACHE_BYTES = 128 << 20
+"""Decoded columns kept in memory; those of neighbouring groups lie in one block."""
 Identity = tuple[str, str, "tuple[str, int] | None", int, str, str]
 _TRAINING_FIELDS = frozenset(field.name for field in fields(Training))
 
@@ -36,6 +39,7 @@ class RunReader:
         self.path, self.run = path, run
         self._wall_ns = wall_ns
         self._sources: dict[str, Source] = {}
+        self._cache = Cache(CACHE_BYTES)
         self._writers_fault = ""
         self._reset()
         self.refresh()
@@ -73,7 +77,7 @@ class RunReader:
         changed = False
         for name in names:
             if name not in self._sources and (folder / name).is_dir():
-                self._sources[name] = Source(folder / name)
+                self._sources[name] = Source(folder / name, self._cache)
                 self._sources = dict(sorted(self._sources.items()))
                 changed = True
         for source in self._sources.values():
@@ -209,13 +213,17 @@ class RunReader:
         entry = self._series_index().get(_identity(series))
         return [] if entry is None else entry[1]
 
+    def _numbers(self, series: Series) -> list[tuple[Source, int, int]]:
+        """Where the series is one of numbers: blobs have no rows to read."""
+        return [one for one in self._where(series) if one[0].definitions.groups[one[1]].kind != "blob"]
+
     def _parts(
         self, series: Series, training: int | None, start: int | None, stop: int | None
     ) -> Iterator[tuple[Source, Part]]:
         from unbug.store.curves import filtered
 
         members = self._members(training)
-        for source, group, column in self._where(series):
+        for source, group, column in self._numbers(series):
             for part in source.parts(group, column, start, stop):
                 part = filtered(part, members, start, stop)
                 if len(part.step):
@@ -246,7 +254,7 @@ class RunReader:
         """See `contract.Reader.curve`."""
         from unbug.store.curves import curve_of
 
-        where = self._where(series)
+        where = self._numbers(series)
         return curve_of(where, points=points, members=self._members(training), start=start, stop=stop)
 
     def blobs(self, series: Series, *, training: int | None = None) -> Iterator[tuple[int, int, bytes]]:
@@ -297,7 +305,8 @@ class RunReader:
 
     def _boot_id(self) -> str:
         for source in self._sources.values():
-            return str(source.definitions.header.get("boot_id"))
+            if source.definitions.header:
+                return str(source.definitions.header.get("boot_id"))
         return ""
 
     def close(self) -> None:

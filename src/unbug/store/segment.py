@@ -103,6 +103,8 @@ class Segment:
 
     # Opening.
     def _read_footer(self) -> None:
+        if self.size < len(SEGMENT_MAGIC) + TRAILER.size:
+            raise FormatError("it is cut")
         offset, length, magic = TRAILER.unpack(self._read(self.size - TRAILER.size, TRAILER.size))
         if magic != TRAILER_MAGIC or length > MAX_PAYLOAD or offset + length > self.size:
             raise FormatError("it has no footer")
@@ -323,9 +325,11 @@ class EventSegment:
         self.faults: list[str] = []
         self.payloads: list[bytes | memoryview] = []
         end = start = len(LOG_MAGIC)
+        whole = False
         if data[:start] == LOG_MAGIC:
             for end, kind, payload in scan(data, start):  # noqa: B007 - where it stopped
                 if kind == FrameKind.EVENTS:
                     self.payloads.append(payload)
-        if end != len(data):
-            self.faults.append(f"it is damaged behind byte {end}")
+                whole = kind == FrameKind.END
+        if not whole or end != len(data):
+            self.faults.append(f"it is damaged behind byte {end}; {len(self.payloads)} parts were read")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unbug.store.cache import Cache
 from unbug.store.definitions import Definitions
 from unbug.store.eventlog import Line, decode_events, event_kind
 from unbug.store.frames import LOG_MAGIC, FormatError, FrameKind, scan
@@ -38,8 +39,8 @@ _TRIES = 20
 class Source:
     """What one writer wrote."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, cache: Cache) -> None:
+        self.folder, self._cache = folder, cache
         self.definitions = Definitions()
         self.segments: dict[SegmentName, Segment] = {}
         self.event_segments: dict[SegmentName, EventSegment] = {}
@@ -65,8 +66,9 @@ class Source:
     def faults(self) -> tuple[str, ...]:
         """What could not be read, in words."""
         logs = (f"{tail.path.name}: {text}" for tail in self.logs.values() for text in tail.faults)
-        segments = (f"{name}: {text}" for name, one in self.segments.items() for text in one.faults)
-        return (*self._faults, *logs, *segments)
+        every: tuple[tuple[SegmentName, Segment | EventSegment], ...]
+        every = (*self.segments.items(), *self.event_segments.items())
+        return (*self._faults, *logs, *(f"{name}: {text}" for name, one in every for text in one.faults))
 
     def refresh(self) -> bool:
         """Take in what is new; true if there was anything."""
@@ -125,10 +127,16 @@ class Source:
         opened: dict[SegmentName, Segment] = {}
         events: dict[SegmentName, EventSegment] = {}
         for name in wanted:
-            if name.kind == "e":
-                events[name] = self.event_segments.get(name) or EventSegment(self.folder / str(name))
-            else:
-                opened[name] = self.segments.get(name) or Segment(self.folder / str(name), name.kind)
+            path = self.folder / str(name)
+            try:
+                if name.kind == "e":
+                    events[name] = self.event_segments.get(name) or EventSegment(path)
+                else:
+                    opened[name] = self.segments.get(name) or Segment(path, name.kind, self._cache)
+            except FileNotFoundError:
+                raise
+            except OSError as error:
+                self._fault(f"{name}: {error.strerror}")
         if opened.keys() != self.segments.keys() or events.keys() != self.event_segments.keys():
             changed = True
             for name, segment in self.segments.items():
