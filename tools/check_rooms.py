@@ -45,8 +45,13 @@ ROOMS: Mapping[str, Room] = {
     "session": Room(rooms=MIDDLE),
     "cli": Room(rooms=(*MIDDLE, "session")),
 }
-# The package's own front files: the public verbs, and `python -m unbug`.
-FRONT: Mapping[str, tuple[str, ...]] = {"__init__": ("session",), "__main__": ("cli", "errors")}
+# Files that others start, which belong to no room: the public verbs, `python -m unbug`, and what Python
+# itself imports in a child process.
+FRONT: Mapping[str, tuple[str, ...]] = {
+    "__init__.py": ("session",),
+    "__main__.py": ("cli", "errors"),
+    "hooks/child/sitecustomize.py": ("session",),
+}
 VERBS = {"run": "session", "open": "session"}
 
 
@@ -113,25 +118,23 @@ def _typing_lines(tree: ast.AST) -> set[int]:
 
 def check_file(file: Path, root: Path) -> Iterator[Violation]:
     """Violations of one file under `root`, the folder of the package `unbug`."""
+    front = str(file.relative_to(root))
     parts = file.relative_to(root).with_suffix("").parts
-    room = parts[0]
     package = ("unbug", *parts[:-1])
     for found in imports(ast.parse(file.read_text(encoding="utf-8")), package):
-        reason = _front(found, room) if len(parts) == 1 and room in FRONT else _reason(found, room, root)
+        reason = _front(found, front) if front in FRONT else _reason(found, parts[0], root)
         if reason:
             yield Violation(file=file, line=found.line, text=reason)
 
 
 def _front(found: Import, name: str) -> str | None:
     target = found.target.split(".")
+    if target[0] in sys.stdlib_module_names or target[0] in ("sitecustomize", "_unbug_torch"):
+        return None
     if target[0] != "unbug":
-        return (
-            None
-            if target[0] in sys.stdlib_module_names
-            else f"unbug.{name} imports {target[0]}, no standard library"
-        )
+        return f"{name} imports {target[0]}, which is no standard library"
     if len(target) > 1 and target[1] in ROOMS and target[1] not in FRONT[name]:
-        return f"unbug.{name} imports {target[1]}; it may import {', '.join(FRONT[name])}"
+        return f"{name} imports {target[1]}; it may import {', '.join(FRONT[name])}"
     return None
 
 
