@@ -1,4 +1,4 @@
-"""What watching costs, measured: random blocks of steps are left unwatched and compared with their neighbours."""
+"""What watching costs: random blocks of steps are left unwatched and compared with their neighbours."""
 
 from __future__ import annotations
 

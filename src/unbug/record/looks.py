@@ -198,7 +198,7 @@ class Looks:
         *,
         scale: float = 1.0,
     ) -> float | None:
-        """Look at one kind of thing for all wanted parameters; the sum of squares if all parameters were seen."""
+        """Look at one kind of thing for all wanted parameters; the sum of squares if all were seen."""
         quantity = kind.removesuffix(".exponents")
         squares, seen = 0.0, 0
         for slot, item in self._wanted.get(kind, ()):
@@ -266,7 +266,7 @@ class Looks:
         self._rows.add(self._groups.exponents(slot.groups, slot.place, quantity), packed, micro=micro)
 
     def _squares(self, belongs: Callable[[torch.Tensor], bool]) -> float | None:
-        """Sum of squares over all gradients; None where there is none or one cannot be read without waiting."""
+        """Sum of squares over all gradients; None where there is none or reading would wait."""
         total, seen = 0.0, False
         with np.errstate(all="ignore"), torch.no_grad():
             for slot in self.parameters:

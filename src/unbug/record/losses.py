@@ -1,7 +1,7 @@
 """Calls of losses, by call site: a profile of what each is given, and its value and quality at every call.
 
-Facts that need a look at the elements are taken at each of the first `FIRST_CALLS` calls of a site, then as often
-as the site's own credit pays for: a share of the time since its last call.
+Facts that need a look at the elements are taken at each of the first `FIRST_CALLS` calls of a site, then as
+often as the site's own credit pays for: a share of the time since its last call.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ class Losses:
         if grad:
             core.rows.add(group, values, micro=max(core.progress.micro, 0))
             return
-        number, step, _, _ = core.position()
+        step = core.position()[1]
         if isinstance(values, Later):
             core.rows.later(group, values, core.clock_ns(), site.training, step, 0, Phase.EVAL)
         else:

@@ -1,4 +1,4 @@
-"""What one loss call was given: facts that tell a wrong call from a right one, and how good the predictions were."""
+"""What one loss call was given: facts that tell a wrong call from a right one, and the predictions' quality."""
 
 from __future__ import annotations
 
@@ -103,8 +103,8 @@ def quality_of(function: str, arguments: Mapping[str, Any]) -> tuple[str, float]
     """How good the predictions were, from the arguments alone.
 
     Returns:
-        `("call.accuracy", share of right ones)` of a classification, `("call.error", mean absolute error)` of a
-        regression; None where neither applies.
+        `("call.accuracy", share of right ones)` of a classification, `("call.error", mean absolute error)` of
+        a regression; None where neither applies.
     """
     given, target = operands(function, arguments)
     if given is None or target is None or not _readable(given) or not _readable(target):

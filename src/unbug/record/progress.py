@@ -1,8 +1,8 @@
 """The step in progress: what came since the last optimizer step.
 
-A *window* is the stretch of forwards and backward calls between two optimizer steps of any kind: what the next
-optimizer to step optimises. Two optimizers that step one after the other share it. Of the backward calls inside a
-step (closures) only the first counts as loss: LBFGS evaluates the same batch again and again.
+A *window* is the stretch of forwards and backward calls between two optimizer steps of any kind: what the
+next optimizer to step optimises. Two optimizers that step one after the other share it. Of the backward calls
+inside a step (closures) only the first counts as loss: LBFGS evaluates the same batch again and again.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ __all__ = ["Progress"]
 class Progress:
     """Mutable; one for the process."""
 
-    __slots__ = ("batch", "clip_norm", "device_losses", "expects_batch", "inside", "loss", "losses", "micro", "open",
-                 "stale", "wait_s", "waits")  # fmt: skip
+    __slots__ = ("batch", "device_losses", "expects_batch", "inside", "loss", "losses", "micro", "open", "stale",
+                 "wait_s", "waits")  # fmt: skip
 
     def __init__(self) -> None:
         self.open = False

@@ -1,7 +1,7 @@
 """The hub's listener: knows which training, step and place each call belongs to, and has it written.
 
-Every method runs in the thread where things happen. Each adds the time that it took to `spent`, which the budget
-takes off. Nothing of the program's is kept alive.
+Every method runs in the thread where things happen. Each adds the time that it took to `spent`, which the
+budget takes off. Nothing of the program's is kept alive.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Recorder:
             core.trainings.state(optimizer)
 
     def position(self) -> tuple[int, int, int, int]:
-        """Training, step, micro and phase of what happens now. After an optimizer step it is still that step."""
+        """Training, step, micro and phase of what happens now. After a step it is still that step."""
         return self._core.position()
 
     def coverage(self) -> dict[str, Any]:

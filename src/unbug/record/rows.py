@@ -1,4 +1,4 @@
-"""Rows of the step in progress: kept until its training and number are known, and until a device has delivered."""
+"""Rows of the step in progress: kept until its training is known and until a device has delivered."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ Row = tuple[int, "Values | Later", int, int, int]
 class Later:
     """Numbers that a device computes, fetched without waiting for it.
 
-    They are copied to pinned memory behind the work that is queued already, and read steps later, when an event
-    on the device's stream says that the copy is done.
+    They are copied to pinned memory behind the work that is queued already, and read steps later, when an
+    event on the device's stream says that the copy is done.
     """
 
     __slots__ = ("_event", "_finish", "_host", "_polls")

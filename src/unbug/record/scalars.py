@@ -16,7 +16,7 @@ __all__ = ["Scalars"]
 
 
 class Scalars:
-    """Writes them for one training. What does not apply to a step is left out of its row: missing is missing."""
+    """Writes them for one training. What does not apply to a step is left out: missing is missing."""
 
     def __init__(self, writer: Writer, training: int) -> None:
         self._writer = writer
@@ -56,7 +56,7 @@ class Scalars:
     def other_row(
         self, progress: Progress, state: OptimizerState, number: int
     ) -> tuple[int, list[float] | Later] | None:
-        """Group and values of a step of an optimizer that does not count the steps; None if it has nothing to say."""
+        """Group and values of a step of another optimizer; None if it has nothing to say."""
         rates = learning_rates(state)
         key = (number, progress.losses > 0, len(rates))
         group = self._others.get(key)

@@ -1,4 +1,4 @@
-"""What the program set: seeds, precision, compilation, optimizers, train and eval mode. Events, when they change."""
+"""What the program set: seeds, precision, compilation, optimizers, train and eval mode."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class SettingsSeen:
 
     def _determinism(self) -> dict[str, Any]:
         return {
-            **{name: seed for name, seed in self._seeds.items()},
+            **self._seeds,
             "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
             "cudnn_deterministic": torch.backends.cudnn.deterministic,
             "cudnn_benchmark": torch.backends.cudnn.benchmark,

@@ -77,10 +77,10 @@ class StaleGradient:
 
     def _version(self, entry: tuple[Tensors, Tensors, int]) -> int:
         parameter = entry[0]()
-        grad = parameter.grad if parameter is not None else None
-        if grad is None or grad is not entry[1]():
+        if parameter is None:
             return -1
-        return int(grad._version)
+        grad = parameter.grad
+        return int(grad._version) if grad is not None and grad is entry[1]() else -1
 
     def _some(self, entry: tuple[Tensors, Tensors, int]) -> bool:
         """Old code clears with `grad.data.zero_()`, which raises no version.
