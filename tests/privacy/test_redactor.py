@@ -155,8 +155,9 @@ def test_a_line_without_end_is_not_held_for_ever():
 
 def test_environment_is_kept_by_name_only():
     environ = {
-        "OMP_NUM_THREADS": "4", "CUDA_VISIBLE_DEVICES": "0", "AWS_PROFILE": "x", "PATH": "/bin", "MY_FLAG": "1",
-        "TORCH_API_KEY": "abcdefgh", "TORCH_HOME": "https://u:pw@host/x", "HF_TOKEN": "hf", "SLURM_NODELIST": "n1",
+        "OMP_NUM_THREADS": "4", "CUDA_VISIBLE_DEVICES": "0", "AWS_PROFILE": "x", "PATH": "/bin",
+        "MY_FLAG": "1", "TORCH_API_KEY": "abcdefgh", "TORCH_HOME": "https://u:pw@host/x",
+        "HF_TOKEN": "hf", "SLURM_NODELIST": "n1",
     }  # fmt: skip
     kept = allowed_environment(environ, Redactor(), also=["MY_FLAG", "SLURM_*", "HF_TOKEN"])
     assert kept == {
@@ -170,7 +171,8 @@ def test_environment_is_kept_by_name_only():
     [
         ("--api-key", True), ("apiKey", True), ("HF_TOKEN", True), ("hub_token", True), ("token", True),
         ("AWS_ACCESS_KEY_ID", True), ("db.password", True), ("PGPASSWORD", True), ("client_secret", True),
-        ("auth", True), ("DB_PWD", True), ("PWD", False), ("OLDPWD", False), ("tokenizer", False), ("key", False),
+        ("auth", True), ("DB_PWD", True), ("PWD", False), ("OLDPWD", False), ("tokenizer", False),
+        ("key", False),
         ("max_tokens", False), ("pad_token", False), ("SSH_AUTH_SOCK", False), ("password_length", False),
         ("keyboard", False), ("public_key_path", False), ("compass", False), ("author", False),
     ],

@@ -9,7 +9,7 @@ import sys
 import unicodedata
 from typing import TextIO
 
-__all__ = ["COLORS", "clip", "pad", "paint", "terminal_width", "visible_width", "wants_color"]
+__all__ = ["COLORS", "can_show", "clip", "pad", "paint", "terminal_width", "visible_width", "wants_color"]
 
 COLORS = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
@@ -23,6 +23,15 @@ def wants_color(stream: TextIO | None = None) -> bool:
     if os.environ.get("FORCE_COLOR"):
         return True
     return (sys.stdout if stream is None else stream).isatty()
+
+
+def can_show(stream: TextIO, signs: str = "✖─█→") -> bool:
+    """Whether a stream's encoding has more than ASCII."""
+    try:
+        signs.encode(getattr(stream, "encoding", None) or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def terminal_width() -> int:
@@ -51,7 +60,7 @@ def visible_width(text: str) -> int:
 
 def clip(text: str, width: int) -> str:
     """Text without control characters, cut to a width with an ellipsis."""
-    text = _CONTROL.sub("�", text.replace("\n", " "))
+    text = _CONTROL.sub("�", text.replace("\n", " ").replace("\t", " "))
     if visible_width(text) <= width:
         return text
     kept, used = [], 0

@@ -10,6 +10,8 @@ from unbug.cli.style import clip, pad, paint, visible_width
 __all__ = ["Column", "render_table"]
 
 _GAP = "  "
+_ENOUGH, _LEAST = 24, 8
+"""Width down to which a column gives way before others are dropped, and after."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,17 +69,18 @@ def _fit(columns: Sequence[Column], widths: list[int], width: int | None) -> lis
     shown = list(range(len(columns)))
     if width is None:
         return shown
-    while True:
-        over = sum(widths[at] for at in shown) + len(_GAP) * (len(shown) - 1) - width
-        for at in shown:
-            if over > 0 and columns[at].gives_way:
-                smaller = max(widths[at] - over, min(widths[at], 12))
-                over -= widths[at] - smaller
-                widths[at] = smaller
-        droppable = [at for at in shown if columns[at].drop]
-        if over <= 0 or not droppable:
-            return shown
-        shown.remove(max(droppable, key=lambda at: columns[at].drop))
+
+    def over() -> int:
+        return sum(widths[at] for at in shown) + len(_GAP) * (len(shown) - 1) - width
+
+    giving = [at for at in shown if columns[at].gives_way]
+    for at in sorted((at for at in shown if columns[at].drop), key=lambda at: -columns[at].drop):
+        if over() > sum(max(widths[at] - _ENOUGH, 0) for at in giving):
+            shown.remove(at)
+    for least in (_ENOUGH, _LEAST):
+        for at in giving:
+            widths[at] = max(widths[at] - max(over(), 0), min(widths[at], least))
+    return shown
 
 
 def _cell(text: str, width: int, column: Column) -> str:

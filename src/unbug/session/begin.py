@@ -12,6 +12,7 @@ from typing import Any
 
 from unbug.errors import UsageError
 from unbug.session import current
+from unbug.session.children import attach_child
 from unbug.session.ending import Ending
 from unbug.session.recording import Recording
 from unbug.session.session import Session
@@ -62,6 +63,9 @@ def run(
     settings = resolve(flags, spelling="")
     if not settings["enabled"]:
         return Session(None, owns=False)
+    parents = os.environ.get("UNBUG_RUN_PATH")
+    if parents and current.recording() is None and Path(parents).is_dir():
+        attach_child(parents)  # a child of a recorded program joins, even before it imports torch
     open_one = current.recording()
     if open_one is not None:
         if current.is_of_command():

@@ -67,7 +67,8 @@ def close(recording: Recording, ending: Ending) -> int:
 def _undo(recording: Recording) -> None:
     """Take everything out of the program's process."""
     faults = recording.faults
-    recording.arrival.forget()
+    recording.forget_torch()
+    recording.inherited.take_back()
     with faults.guard("watching torch"):
         recording.observer.end()
     with faults.guard("stopping the thread"):
@@ -178,10 +179,12 @@ def _speak(recording: Recording, diagnosis: Diagnosis | None) -> None:
     else:
         from unbug.report import terminal
 
-        voice.say(terminal(diagnosis, width=voice.width, color=voice.color).rstrip("\n"))
+        text = terminal(diagnosis, width=voice.width, color=voice.color, ascii_only=voice.is_ascii)
+        voice.say(text.rstrip())
     for line in recording.writer.lost:
         voice.say(f"unbug: lost: {line}")
-    voice.say(f"unbug: run {recording.path}")
+    if diagnosis is None or not recording.observer.is_on:  # the findings end with it
+        voice.say(f"unbug: run {recording.path}")
 
 
 @contextmanager

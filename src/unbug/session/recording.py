@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unbug.hooks import when_torch_loads
 from unbug.privacy import Redactor
-from unbug.session.arrival import TorchArrival
 from unbug.session.background import TICK_S, Background
 from unbug.session.capture import Capture
 from unbug.session.environment import first_facts, packages
 from unbug.session.faults import Faults
 from unbug.session.git import Git
+from unbug.session.inherit import Inherited
 from unbug.session.live import LiveFindings, counts
 from unbug.session.observer import Observer
 from unbug.session.redacting import RedactingWriter
@@ -68,7 +69,8 @@ class Recording:
         self.writer = RedactingWriter(self._raw, self._redactor)
         self.faults.writer = self.writer
         self.observer = Observer(self.writer, self.faults, budget=settings["budget"], every=settings["every"])
-        self.arrival = TorchArrival(self.observer.begin)
+        self.forget_torch: Callable[[], None] = lambda: None
+        self.inherited = Inherited(self.path, settings)
         self.live = LiveFindings(
             self.path, self.writer, self.voice, self.rule_settings, torch_is_there=lambda: self.observer.is_on
         )
@@ -100,7 +102,8 @@ class Recording:
         self.writer.flush()
         self.background.start()
         _alive.add(self)
-        self.arrival.watch()
+        self.inherited.give()
+        self.forget_torch = when_torch_loads(self.observer.begin)
 
     def _jobs(self) -> None:
         every = self.background.every
@@ -137,7 +140,11 @@ class Recording:
 
     def end_status(self, ending: Ending) -> None:
         """Write how the program ended."""
-        more = {"exit_code": ending.exit_code, "ended_ns": time.time_ns(), "message": ending.error}
+        more = {
+            "exit_code": ending.exit_code,
+            "ended_ns": time.time_ns(),
+            "message": self._redactor.text(ending.error),
+        }
         self.writer.status(self._status(ending.state, **more))
 
     def _status(self, state: RunState, **more: Any) -> Status:
@@ -171,7 +178,7 @@ class Recording:
     def forget(self) -> None:
         """In a forked child: the run is the parent's."""
         self.closed = True
-        self.arrival.forget()
+        self.forget_torch()
         self.capture.console.silence()
         self.observer.forget()
 

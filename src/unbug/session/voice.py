@@ -37,6 +37,15 @@ class Voice:
         return self._stream
 
     @property
+    def is_ascii(self) -> bool:
+        """Whether the stream can show no other signs."""
+        try:
+            "✖─█".encode(getattr(self._stream, "encoding", None) or "utf-8")
+        except UnicodeEncodeError:
+            return True
+        return False
+
+    @property
     def width(self) -> int:
         """Columns there are."""
         if "COLUMNS" in os.environ and os.environ["COLUMNS"].isdigit():
@@ -51,7 +60,8 @@ class Voice:
             return
         with suppress(Exception):  # a stream that is closed or full is no reason to fail
             clear = "\r\x1b[K" if self.color else ""
-            self._stream.write(f"{clear}{text}\n")
+            encoding = getattr(self._stream, "encoding", None) or "utf-8"
+            self._stream.write(f"{clear}{text}\n".encode(encoding, "replace").decode(encoding))
             self._stream.flush()
 
     def finding(self, finding: Finding) -> None:

@@ -7,7 +7,7 @@ import json
 import sys
 
 from unbug.cli.options import add_directory, add_json, add_run, find, settings_of
-from unbug.cli.style import terminal_width, wants_color
+from unbug.cli.style import can_show, terminal_width, wants_color
 
 __all__ = ["arguments", "run"]
 
@@ -44,7 +44,8 @@ def run(options: argparse.Namespace) -> int:
         if options.json:
             print(json.dumps(findings_json(reader, diagnosis), indent=1, allow_nan=False))
         else:
-            print(terminal(diagnosis, width=terminal_width(), color=wants_color(sys.stdout)))
+            ascii_only = not can_show(sys.stdout)
+            print(terminal(diagnosis, width=terminal_width(), color=wants_color(), ascii_only=ascii_only))
     finally:
         reader.close()
     return 3 if reaches(diagnosis.findings, settings["fail_on"]) else 0
