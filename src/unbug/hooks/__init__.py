@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from unbug.hooks.contract import Frame, Listener, LossCall
 
 if TYPE_CHECKING:
+    from unbug.hooks.children import child_environment, when_torch_loads
     from unbug.hooks.frames import user_frame
     from unbug.hooks.hub import Hub
     from unbug.hooks.launcher import run_program
@@ -26,11 +27,13 @@ __all__ = [
     "Patch",
     "Program",
     "ProgramEnd",
+    "child_environment",
     "find_module",
     "find_script",
     "run_program",
     "self_test",
     "user_frame",
+    "when_torch_loads",
 ]
 
 _HOMES = {
@@ -39,11 +42,13 @@ _HOMES = {
     "Patch": "table",
     "Program": "program",
     "ProgramEnd": "program",
+    "child_environment": "children",
     "find_module": "program",
     "find_script": "program",
     "run_program": "launcher",
     "self_test": "shims",
     "user_frame": "frames",
+    "when_torch_loads": "children",
 }
 
 

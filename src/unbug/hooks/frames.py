@@ -1,5 +1,8 @@
 """Which line of the user's program made a call."""
 
+# ruff: noqa: PTH100, PTH118, PTH120
+# pathlib is ten times slower, and resolves links that tracebacks keep
+
 from __future__ import annotations
 
 import os

@@ -96,7 +96,7 @@ class Hub:
         self._tell_of_living_optimizers()
 
     def remove(self) -> None:
-        """Restore everything. Idempotent; nothing is told afterwards, not by calls that are under way either."""
+        """Restore everything. Idempotent; nothing is told any more, not even by a call that is under way."""
         global _installed
         with _lock:
             self._restore()
@@ -123,13 +123,8 @@ class Hub:
                 *process_taps(teller),
             ]
         ]
-        calls = [
-            call
-            for spec, *_ in prepared
-            for call in (spec.enter, spec.leave)
-            if isinstance(call, FunctionType)
-        ]
-        shims.keep_from_dynamo([*calls, Teller.tell, Teller.quiet])
+        shims.keep_from_dynamo([call for spec, *_ in prepared for call in (spec.enter, spec.leave)])
+        shims.keep_from_dynamo([Teller.tell, Teller.quiet])
         for spec, function, tapped, reason in prepared:
             if function is None or tapped is None:
                 self._table.refused(spec.name, spec.what, spec.guard, reason)
@@ -153,7 +148,7 @@ class Hub:
                 names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
                 assert spec.make_leave is not None
                 leave = spec.make_leave(names)
-                shims.keep_from_dynamo([leave] if isinstance(leave, FunctionType) else [])
+                shims.keep_from_dynamo([leave])
             tapped = make_tap(
                 function,
                 enter=spec.enter,
@@ -167,7 +162,7 @@ class Hub:
         return function, tapped, ""
 
     def _tap_existing(self, spec: Spec, tapped: Tapped) -> None:
-        """The functions that the tapped one made before, and when all is undone, those that it makes from now on."""
+        """The functions that the tapped one made before; at the undoing, also those it made since."""
         assert spec.existing is not None
         existing = spec.existing
 
@@ -196,7 +191,7 @@ def _resolve(name: str) -> Any:
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    """Parsing makes many objects; a full collection of torch's heap in the middle takes longer than all the rest."""
+    """Parsing makes many objects; a full collection of torch's heap would take longer than all the rest."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,9 +1,12 @@
 """Run a program in this process as `python` would.
 
 The program gets a `__main__` of its own that stays in `sys.modules`, its own `sys.argv`, `sys.orig_argv` and
-`sys.path[0]`; what it does not catch is shown by its own `sys.excepthook` with a traceback that begins in the program.
-What cannot be hidden from it: the stack below its first frame has a few frames more.
+`sys.path[0]`; what it does not catch is shown by its own `sys.excepthook`, with a traceback that begins in
+the program. What cannot be hidden from it: the stack below its first frame has a few frames more.
 """
+
+# ruff: noqa: PTH109, PTH120, PTH123
+# what `python` does is told in terms of os.path
 
 from __future__ import annotations
 
@@ -29,13 +32,15 @@ def run_program(program: Program, *, before_exit: Callable[[ProgramEnd], int | N
     """Run the program, then call `before_exit`, then end as the program did.
 
     Args:
-        before_exit: Called once in this process (never in a forked child), after the program's last words. It may
-            give an exit code, which is used if the program's own is 0. If threads of the program are still at work,
-            it is called when they are done, while the interpreter shuts down (no new threads can be started then).
+        before_exit: Called once in this process (never in a forked child), after the program's last words. It
+            may give an exit code, which is used if the program's own is 0. If threads of the program are
+            still at work, it is called when they are done, while the interpreter shuts down and no thread
+            can begin.
     Raises:
         SystemExit: the program ended with an exit code, or failed (1). It is to be let through.
-        KeyboardInterrupt: the program was interrupted; its traceback has been shown. To be let through, so that the
-            process ends by the signal as `python` does.
+        KeyboardInterrupt: the program was interrupted; its traceback has been shown. To be let through, so
+        that
+            the process ends by the signal as `python` does.
     """
     finish = _Finish(before_exit)
     _make_argv(program)
@@ -45,10 +50,10 @@ def run_program(program: Program, *, before_exit: Callable[[ProgramEnd], int | N
         else:
             _run_module(program)
     except SystemExit as exit_:
-        code = _exit_code(exit_)
-        finish(ProgramEnd(state="finished" if code == 0 else "failed", exit_code=code))
-        if code or finish.code is None:
-            raise SystemExit(code if isinstance(exit_.code, str) else exit_.code) from None
+        status = _exit_code(exit_)
+        finish(ProgramEnd(state="finished" if status == 0 else "failed", exit_code=status))
+        if finish.code is None:
+            raise SystemExit(exit_.code if isinstance(exit_.code, int) else status) from None
         raise SystemExit(finish.code) from None
     except BaseException as error:
         error.__traceback__ = _without_own_frames(error.__traceback__)
@@ -65,7 +70,7 @@ def run_program(program: Program, *, before_exit: Callable[[ProgramEnd], int | N
 
 
 class _Finish:
-    """Calls `before_exit` once, at once or, while the program's threads run, when the interpreter shuts down."""
+    """Calls `before_exit` once: now or, while the program's threads run, when the interpreter shuts down."""
 
     def __init__(self, before_exit: Callable[[ProgramEnd], int | None]) -> None:
         self.code: int | None = None
@@ -178,8 +183,8 @@ def _explain_encoding(source: bytes, path: str) -> None:
             line.decode()
         except UnicodeDecodeError as error:
             message = (
-                f"Non-UTF-8 code starting with '\\x{line[error.start]:02x}' in file {path} on line {number}, but no "
-                "encoding declared; see https://peps.python.org/pep-0263/ for details"
+                f"Non-UTF-8 code starting with '\\x{line[error.start]:02x}' in file {path} on line {number}, "
+                "but no encoding declared; see https://peps.python.org/pep-0263/ for details"
             )
             raise SyntaxError(message) from None
 
@@ -203,7 +208,7 @@ def _without_own_frames(trace: TracebackType | None) -> TracebackType | None:
 
 
 def _exit_code(exit_: SystemExit) -> int:
-    """The status that the process will end with; what is no number is shown, as `python` does, and means 1."""
+    """The status that the process will end with; what is no number is shown, as by `python`, and means 1."""
     code = exit_.code
     if code is None:
         return 0
@@ -211,7 +216,6 @@ def _exit_code(exit_: SystemExit) -> int:
         return code & 0xFF
     _flush(sys.stdout)
     print(code, file=sys.stderr)
-    exit_.code = str(code)
     return 1
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from unbug.hooks.shims import blocked, in_backward
+from torch import Tensor
+
+from unbug.hooks.shims import blocked, has_values, in_backward
 from unbug.hooks.spec import Spec
 from unbug.hooks.tap import RAISED
 from unbug.hooks.telling import Teller
@@ -15,8 +17,8 @@ __all__ = ["forward_taps"]
 def forward_taps(teller: Teller) -> list[Spec]:
     """`Module.__call__`: the same function for every module; it sees compiled modules from outside, too.
 
-    Not by torch's global module hooks: these lead every call through another path of `Module._call_impl` (other line
-    numbers in warnings and tracebacks), make `torch.compile` warn, and cost ten times as much.
+    Not by torch's global module hooks: these lead every call through another path of `Module._call_impl`,
+    with other lines in warnings and tracebacks, make `torch.compile` warn, and cost ten times as much.
     """
     here, tell = teller.here, teller.tell
 
@@ -26,7 +28,7 @@ def forward_taps(teller: Teller) -> list[Spec]:
             here.forward = depth + 1
         elif depth < 0:
             here.forward = depth - 1
-        elif here.busy or in_backward() or blocked():
+        elif here.busy or in_backward() or blocked() or not _usable(args, kwargs):
             here.forward = -1
         else:
             here.forward = 1
@@ -45,18 +47,27 @@ def forward_taps(teller: Teller) -> list[Spec]:
         if depth == 0:
             if told:
                 tell("root_output", module, None if value is RAISED else value)
-        elif depth > 0 and teller.watch_modules and value is not RAISED:
-            if not (here.busy or in_backward() or blocked()):
-                tell("module_output", module, args, value)
+        elif depth > 0 and teller.watch_modules and value is not RAISED and not here.busy:
+            if in_backward() or blocked() or (isinstance(value, Tensor) and not has_values(value)):
+                return
+            tell("module_output", module, args, value)
 
     return [
         Spec(
             name="torch.nn.Module.__call__",
             what="forward passes: of root modules, and of inner ones while these are watched",
-            guard="tracing, transforms, recomputation inside backward",
+            guard="tracing, transforms, recomputation inside backward, tensors without values",
             enter=enter,
             leave=leave,
             enter_names=("self", "args", "kwargs"),
             leave_names=("self", "args"),
         )
     ]
+
+
+def _usable(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether all tensors among the arguments have values."""
+    for given in (*args, *kwargs.values()) if kwargs else args:
+        if isinstance(given, Tensor) and not has_values(given):
+            return False
+    return True

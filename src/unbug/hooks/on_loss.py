@@ -9,7 +9,7 @@ import torch
 
 from unbug.hooks.contract import LossCall
 from unbug.hooks.frames import user_frame
-from unbug.hooks.shims import blocked, in_backward, is_plain
+from unbug.hooks.shims import blocked, has_values, in_backward
 from unbug.hooks.spec import ALL, Spec
 from unbug.hooks.tap import RAISED
 from unbug.hooks.telling import Teller
@@ -17,15 +17,16 @@ from unbug.hooks.telling import Teller
 __all__ = ["LOSSES", "loss_taps"]
 
 LOSSES = (
-    "cross_entropy", "nll_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits", "mse_loss", "l1_loss",
-    "smooth_l1_loss", "huber_loss", "kl_div", "poisson_nll_loss", "gaussian_nll_loss", "hinge_embedding_loss",
-    "margin_ranking_loss", "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss",
-    "soft_margin_loss", "cosine_embedding_loss", "triplet_margin_loss", "ctc_loss",
+    "cross_entropy", "nll_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits", "mse_loss",
+    "l1_loss", "smooth_l1_loss", "huber_loss", "kl_div", "poisson_nll_loss", "gaussian_nll_loss",
+    "hinge_embedding_loss", "margin_ranking_loss", "multi_margin_loss", "multilabel_margin_loss",
+    "multilabel_soft_margin_loss", "soft_margin_loss", "cosine_embedding_loss", "triplet_margin_loss",
+    "ctc_loss",
 )  # fmt: skip
 
 
 def loss_taps(teller: Teller) -> list[Spec]:
-    """One for each loss. The loss modules end there, and some losses call others: the outermost call is told."""
+    """One for each loss. Loss modules end there, and some losses call others: the outermost call is told."""
     here = teller.here
 
     def enter() -> int:
@@ -39,11 +40,11 @@ def loss_taps(teller: Teller) -> list[Spec]:
                 if depth is None:
                     return
                 here.loss = depth
-                if depth or value is RAISED or here.busy or not is_plain(value) or in_backward() or blocked():
+                if depth or value is RAISED or here.busy or in_backward() or blocked():
                     return
-                for parameter in parameters:
-                    if isinstance(parameter, torch.Tensor) and not is_plain(parameter):
-                        return
+                tensors = [value, *(item for item in parameters if isinstance(item, torch.Tensor))]
+                if not all(map(has_values, tensors)):
+                    return
                 arguments = dict(zip(names, parameters, strict=True))
                 teller.tell("loss_call", LossCall(function, arguments, value, user_frame(2)))
 
@@ -55,7 +56,7 @@ def loss_taps(teller: Teller) -> list[Spec]:
         Spec(
             name=f"torch.nn.functional.{loss}",
             what="outermost loss calls: arguments and value",
-            guard="tracing, transforms, backward, tensor subclasses, meta tensors",
+            guard="tracing, transforms, backward, tensors without values (fake, meta, wrappers)",
             enter=enter,
             leave_names=ALL,
             make_leave=named(loss),

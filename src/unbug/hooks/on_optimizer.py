@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from unbug.hooks.frames import user_frame
-from unbug.hooks.shims import blocked
+from unbug.hooks.shims import blocked, unwatched
 from unbug.hooks.spec import Spec
 from unbug.hooks.tap import RAISED
 from unbug.hooks.telling import Teller
@@ -38,10 +38,12 @@ def innermost(function: Any) -> FunctionType:
 
 def subclasses(kind: type) -> Iterator[type]:
     """The class and all that derive from it, each once."""
-    seen, waiting = {kind}, [kind]
+    seen: set[type] = {kind}
+    waiting: list[type] = [kind]
     while waiting:
         known = waiting.pop()
         yield known
+        derived: type
         for derived in type.__subclasses__(known):
             if derived not in seen:
                 seen.add(derived)
@@ -161,9 +163,10 @@ def _clipping(teller: Teller) -> list[Spec]:
 
 def _number(value: Any) -> float:
     """A limit as a number, NaN if reading it would wait for a device."""
-    if isinstance(value, torch.Tensor) and value.device.type != "cpu":
-        return math.nan
-    return float(value)
+    with unwatched():
+        if isinstance(value, torch.Tensor) and value.device.type != "cpu":
+            return math.nan
+        return float(value)
 
 
 def _scaling(teller: Teller) -> list[Spec]:
@@ -205,17 +208,19 @@ def _scale(scaler: Any, optimizer: Any) -> float:
     scale = getattr(scaler, "_scale", None)
     if scale is None:
         return float(getattr(scaler, "_init_scale", math.nan))
-    if scale.device.type != "cpu" and getattr(optimizer, "_step_supports_amp_scaling", False):
-        return math.nan
-    return float(scale)
+    with unwatched():
+        if scale.device.type != "cpu" and getattr(optimizer, "_step_supports_amp_scaling", False):
+            return math.nan
+        return float(scale)
 
 
 def _found_bad(scaler: Any, optimizer: Any) -> bool:
-    """Whether a fused optimizer, which looks by itself, was told to skip; not asked where it would have to wait."""
+    """Whether a fused optimizer, which looks by itself, was told to skip; not asked if that means waiting."""
     if not getattr(optimizer, "_step_supports_amp_scaling", False):
         return False
     found = scaler._per_optimizer_states[id(optimizer)]["found_inf_per_device"].values()
-    return any(bool(flag) for flag in found if flag.device.type == "cpu")
+    with unwatched():
+        return any(bool(flag) for flag in found if flag.device.type == "cpu")
 
 
 def _scheduling(teller: Teller) -> list[Spec]:

@@ -144,13 +144,17 @@ def _compiling(teller: Teller) -> list[Spec]:
         if depth is not None:
             here.compile = depth
 
-    guard = f"{_GUARD}, compiling inside compiling"
     return [
-        Spec(name="torch.compile", what="what was asked to be compiled", guard=guard, enter=enter, leave=leave,
-             enter_names=("model",)),
-        Spec(name="torch.nn.Module.compile", what="what was asked to be compiled", guard=guard, enter=enter, leave=leave,
-             enter_names=("self",)),
-    ]  # fmt: skip
+        Spec(
+            name=name,
+            what="what was asked to be compiled",
+            guard=f"{_GUARD}, compiling inside compiling",
+            enter=enter,
+            leave=leave,
+            enter_names=(parameter,),
+        )
+        for name, parameter in (("torch.compile", "model"), ("torch.nn.Module.compile", "self"))
+    ]
 
 
 def _describe(what: Any) -> str:

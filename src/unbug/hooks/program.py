@@ -1,5 +1,8 @@
 """Which program is to be run: a script, a folder or archive with `__main__`, or a module."""
 
+# ruff: noqa: PTH100, PTH109, PTH112, PTH113, PTH123
+# pathlib resolves links, which `python` keeps
+
 from __future__ import annotations
 
 import importlib.util
@@ -37,7 +40,7 @@ class ProgramEnd:
 
     Args:
         exit_code: The process's own, as a shell sees it (an interrupt is 130).
-        error: What it did not catch, with a traceback that begins in the program; None if it just ended or exited.
+        error: What it did not catch, with a traceback that begins in the program; None if it ended or exited.
         late: The program's threads outlived its main code, so this is told while the interpreter shuts down.
     """
 
@@ -73,7 +76,7 @@ def find_module(name: str, arguments: Sequence[str] = ()) -> Program:
     """The program of `python -m NAME ARGUMENTS…`, run from the current folder.
 
     Raises:
-        ScriptNotFoundError: there is no such module. Of a dotted name only the first part is looked for, because
+        ScriptNotFoundError: there is no such module. Of a dotted name only the first part is looked for:
             looking further imports it, which the program itself must do.
     """
     top = name.partition(".")[0]

@@ -9,20 +9,19 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from types import CodeType, FunctionType
-from typing import Any
+from types import FunctionType
+from typing import Any, cast
 
 import torch
 
 __all__ = [
     "Check",
     "blocked",
+    "has_values",
     "in_backward",
-    "is_plain",
     "keep_from_dynamo",
-    "modes_active",
     "self_test",
-    "without_modes",
+    "unwatched",
 ]
 
 
@@ -33,7 +32,11 @@ class Check:
     name: str
     ok: bool
     without: str
-    detail: str = ""
+
+    @property
+    def says(self) -> str:
+        """One line for `unbug doctor`."""
+        return "works" if self.ok else f"is missing or changed in torch {torch.__version__}: {self.without}"
 
 
 def _get(path: str, fallback: Any) -> Any:
@@ -50,13 +53,12 @@ _tracing_state: Callable[[], Any] = _get("_C._get_tracing_state", lambda: None)
 _interpreter: Callable[[], Any] = _get("_C._functorch.peek_interpreter_stack", lambda: None)
 _graph_task: Callable[[], int] = _get("_C._current_graph_task_id", lambda: -1)
 _dispatch_modes: Callable[[], int] = _get("_C._len_torch_dispatch_stack", lambda: 0)
-_function_modes: Callable[[], int] = _get("_C._len_torch_function_stack", lambda: 0)
 _no_functions: Any = _get("_C.DisableTorchFunction", contextlib.nullcontext)
 _Tensor, _Parameter = torch.Tensor, torch.nn.Parameter
 
 
 def blocked() -> bool:
-    """Whether torch compiles, exports, traces or transforms in this thread, so that nothing may be looked at."""
+    """Whether torch compiles, exports, traces or transforms in this thread: nothing may be looked at."""
     if _is_compiling() or _tracing_state() is not None or _interpreter() is not None:
         return True
     if _dispatch_modes() and _infra_mode():
@@ -81,29 +83,33 @@ def in_backward() -> bool:
     return _graph_task() != -1
 
 
-def is_plain(value: Any) -> bool:
-    """A tensor that computing with calls no code of the user's, and that has values."""
-    return (type(value) is _Tensor or type(value) is _Parameter) and not value.is_meta
+def has_values(tensor: Any) -> bool:
+    """Whether a tensor has values, and computing with it `unwatched` runs none of the user's code."""
+    kind = type(tensor)
+    if (
+        kind is not _Tensor
+        and kind is not _Parameter
+        and kind.__torch_dispatch__ is not _Tensor.__torch_dispatch__
+    ):
+        return False
+    with _no_functions():
+        return not tensor.is_meta
 
 
-def modes_active() -> bool:
-    """Whether function or dispatch modes of the user would see what a listener computes."""
-    return bool(_function_modes() or _dispatch_modes())
+def unwatched() -> Any:
+    """For the block, no mode or tensor subclass of the user's sees what is computed."""
+    if not _dispatch_modes():
+        return _no_functions()
+    from torch.utils import _python_dispatch
 
-
-def without_modes() -> contextlib.ExitStack:
-    """Switch the user's modes off for the block."""
     stack = contextlib.ExitStack()
     stack.enter_context(_no_functions())
-    if _dispatch_modes():
-        from torch.utils import _python_dispatch
-
-        stack.enter_context(_python_dispatch._disable_current_modes())
+    stack.enter_context(_python_dispatch._disable_current_modes())
     return stack
 
 
-def keep_from_dynamo(functions: Iterable[FunctionType]) -> bool:
-    """Keep Dynamo from compiling these functions' frames, and all that they call; false if that is not possible.
+def keep_from_dynamo(functions: Iterable[Callable[..., Any]]) -> bool:
+    """Keep Dynamo from compiling these functions and all that they call; false if that is not possible.
 
     Uses the C extension alone, so that `torch._dynamo` is not imported.
     """
@@ -111,7 +117,7 @@ def keep_from_dynamo(functions: Iterable[FunctionType]) -> bool:
     try:
         skip = extension._FrameExecStrategy(extension._FrameAction.SKIP, extension._FrameAction.SKIP)
         for function in functions:
-            extension.set_code_exec_strategy(function.__code__, skip)
+            extension.set_code_exec_strategy(cast(FunctionType, function).__code__, skip)
     except (AttributeError, TypeError):
         return False
     return True
@@ -122,16 +128,21 @@ def self_test() -> list[Check]:
 
     def probe() -> None: ...
 
+    told, seen = "calls are delivered {}", "user modes see what unbug computes"
+    skip = keep_from_dynamo([probe])
     checks = [
-        ("torch._C._get_tracing_state", _tracing_state() is None, "calls are delivered during jit.trace"),
-        ("torch._C._functorch.peek_interpreter_stack", _sees_functorch(), "calls are delivered inside torch.func"),
+        ("torch._C._get_tracing_state", _tracing_state() is None, told.format("during jit.trace")),
+        ("torch._C._functorch.peek_interpreter_stack", _sees_functorch(), told.format("inside torch.func")),
         ("torch._C._current_graph_task_id", _sees_backward(), "recomputation counts as forward passes"),
-        ("torch._C._len_torch_dispatch_stack", _sees_dispatch_modes(), "user modes see unbug's own computations"),
-        ("torch._C._len_torch_function_stack", _sees_function_modes(), "user modes see unbug's own computations"),
-        ("torch._C._dynamo.eval_frame.set_code_exec_strategy", keep_from_dynamo([probe]),
-         "Dynamo tries to compile unbug after graph breaks"),
-        ("torch.fx._symbolic_trace.is_fx_tracing", _sees_fx(), "calls are delivered during fx.symbolic_trace"),
-    ]  # fmt: skip
+        ("torch._C._len_torch_dispatch_stack", _sees_dispatch_modes(), seen),
+        ("torch._C.DisableTorchFunction", _sees_function_modes(), seen),
+        (
+            "torch._C._dynamo.eval_frame.set_code_exec_strategy",
+            skip,
+            "Dynamo tries to compile unbug's frames",
+        ),
+        ("torch.fx._symbolic_trace._is_fx_tracing_flag", _sees_fx(), told.format("during fx.symbolic_trace")),
+    ]
     return [Check(name=name, ok=ok, without=without) for name, ok, without in checks]
 
 
@@ -166,15 +177,26 @@ def _sees_dispatch_modes() -> bool:
     before = _dispatch_modes()
     with Mode():
         inside = _dispatch_modes()
-        with without_modes():
+        with unwatched():
             off = _dispatch_modes()
     return (inside - before, off) == (1, 0)
 
 
 def _sees_function_modes() -> bool:
-    before = _function_modes()
-    with torch.overrides.BaseTorchFunctionMode():
-        return _function_modes() == before + 1
+    seen: list[str] = []
+
+    class Mode(torch.overrides.TorchFunctionMode):  # type: ignore[misc]
+        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            seen.append(str(function))
+            return function(*args, **(kwargs or {}))
+
+    tensor = torch.zeros(1)
+    with Mode():
+        with unwatched():
+            tensor.add(1)
+        inside = len(seen)
+        tensor.add(1)
+    return (inside, len(seen)) == (0, 1)
 
 
 def _sees_fx() -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import CodeType, FunctionType
 
 from unbug.hooks.tap import Tapped
@@ -62,8 +62,7 @@ class Table:
         while self._undo:
             self._undo.pop()()
         self._rows = [
-            row if row.reason else Patch(**{**_fields(row), "installed": False, "reason": "removed"})
-            for row in self._rows
+            row if row.reason else replace(row, installed=False, reason="removed") for row in self._rows
         ]
 
     def _add(self, name: str, what: str, guard: str, undo: str, reason: str) -> None:
@@ -75,7 +74,3 @@ class Table:
 def _restore(function: FunctionType, ours: CodeType, original: CodeType) -> None:
     if function.__code__ is ours:  # else somebody put her own in, after us
         function.__code__ = original
-
-
-def _fields(row: Patch) -> dict[str, str]:
-    return {"name": row.name, "what": row.what, "guard": row.guard, "undo": row.undo}

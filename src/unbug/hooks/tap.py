@@ -1,10 +1,12 @@
 """Make the code object of a tap: the same function, with a call at its entry and one at its end.
 
-The function's own source is parsed, two calls are put in, and the result is compiled under the same file name, lines,
-columns and qualified name. Assigning it to `function.__code__` changes nothing else: the function keeps its identity,
-signature, defaults and depth on the stack, so warnings' stack levels, tracebacks, `inspect`, `torch.jit.script` (which
-reads the source file), `torch.fx` and `__torch_function__` tables see what they saw before. What a tap does is this,
-where BODY is the original and the two callables are constants of the code object (so nothing is added to the module):
+The function's own source is parsed, two calls are put in, and the result is compiled under the same file
+name, lines, columns and qualified name. Assigning it to `function.__code__` changes nothing else: the
+function keeps its identity, signature, defaults and depth on the stack, so warnings' stack levels,
+tracebacks, `inspect`, `torch.jit.script` (which reads the source file), `torch.fx` and `__torch_function__`
+tables see what they saw before. What a tap does is this, where BODY is the original and the two callables
+are constants of the code object, so that nothing is added to the module, and calls under way when it is
+undone end as they began:
 
     if torch.compiler.is_compiling():   # Dynamo folds this, and so traces the original and nothing else
         BODY
@@ -16,17 +18,22 @@ where BODY is the original and the two callables are constants of the code objec
         finally:
             leave(token, value, <parameters>)
 
-Before anything is changed, the unchanged source is compiled and compared with the code that is to be replaced. If they
-differ (edited file, other compiler, no source) the function is left alone and `TapError` says why.
+Before anything is changed, the unchanged source is compiled and compared with the code that is to be
+replaced. If they differ (edited file, other compiler, no source) the function is left alone and `TapError`
+says why.
 """
+
+# ruff: noqa: N815
+# They are the names that ast.NodeTransformer calls.
 
 from __future__ import annotations
 
 import ast
-import linecache
 from collections.abc import Callable, Sequence
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
+
+from unbug.hooks.source import TapError, compiled, imported_names, nested, parsed, source_of
 
 __all__ = ["RAISED", "TapError", "Tapped", "make_tap"]
 
@@ -46,12 +53,8 @@ _ENTER, _LEAVE, _NOTHING = "\0unbug enter", "\0unbug leave", "\0unbug nothing"
 _FUTURE_FLAGS = 0x1FF0000
 
 
-class TapError(Exception):
-    """The function cannot be tapped; the text is the reason that the patch table shows."""
-
-
 class Tapped:
-    """The new code of a function, and of the function inside it that was asked for (the same, if none was)."""
+    """New code of a function, and of the function inside it that was asked for (the same, if none was)."""
 
     __slots__ = ("code", "inner", "original", "original_inner")
 
@@ -72,17 +75,17 @@ def make_tap(
 
     Args:
         enter: Called with the values of `enter_names`; what it returns is the token.
-        leave: Called with the token (None if `enter` raised), the value (`RAISED` if there is none), and the values of
-            `leave_names` as they are then.
+        leave: Called with the token (None if `enter` raised), the value (`RAISED` if there is none), and the
+            values of `leave_names` as they are then.
         inner: Name of a function defined inside `function` that is to be tapped in its place.
     Raises:
         TapError: the source is missing, is not what was compiled, or has a shape that cannot be tapped.
     """
     original = function.__code__
-    text = _source(original)
-    imported = _imported_names(function, text)
-    definition = _parsed(text)
-    target, other = definition, _parsed(text)
+    text = source_of(original)
+    imported = imported_names(function, text)
+    definition = parsed(text)
+    target, other = definition, parsed(text)
     if inner is not None:
         target, other = _find(definition, inner), _find(other, inner)
     known = {argument.arg for argument in ast.walk(target.args) if isinstance(argument, ast.arg)}
@@ -91,11 +94,8 @@ def make_tap(
             raise TapError(f"it has no parameter {name!r}")
     target.body = _tapped_body(target, other, enter_names, leave_names, question=_question(function))
     constants = {_ENTER: enter, _LEAVE: leave, _NOTHING: RAISED}
-    code = _with_constants(_compiled(definition, original, imported), constants)
-    if inner is None:
-        pair = original, code
-    else:
-        pair = _nested(original, inner), _nested(code, inner)
+    code = _with_constants(compiled(definition, original, imported), constants)
+    pair = (original, code) if inner is None else (nested(original, inner), nested(code, inner))
     if (code.co_freevars, pair[1].co_freevars) != (original.co_freevars, pair[0].co_freevars):
         raise TapError("its closure would change")
     return Tapped(original, pair[0], code, pair[1])
@@ -110,112 +110,11 @@ def _question(function: FunctionType) -> str:
     return ""
 
 
-def _source(code: CodeType) -> str:
-    """The text of a function, after as many empty lines as put it at its place in its file."""
-    lines = linecache.getlines(code.co_filename)
-    start = code.co_firstlineno - 1
-    if not 0 <= start < len(lines):
-        raise TapError("its source is not there")
-    indent = len(lines[start]) - len(lines[start].lstrip())
-    head = "if 1:\n" if indent else ""
-    quotes = lines[start].count('"""')
-    for end in range(start + 1, len(lines) + 1):
-        if end < len(lines):
-            line = lines[end]
-            bare = line.lstrip()
-            inside = quotes % 2 or not bare or len(line) - len(bare) > indent or bare[0] in ")]}#"
-            quotes += line.count('"""')
-            if inside or lines[end - 1].lstrip().startswith("@"):
-                continue
-        text = head + "".join(lines[start:end])
-        try:
-            ast.parse(text)
-        except SyntaxError:
-            continue
-        return "\n" * (code.co_firstlineno - (2 if head else 1)) + text
-    raise TapError("its source cannot be parsed")
-
-
-def _parsed(text: str) -> ast.FunctionDef:
-    node = ast.parse(text).body[0]
-    if isinstance(node, ast.If):
-        node = node.body[0]
-    if not isinstance(node, ast.FunctionDef):
-        raise TapError("it is no plain function")
-    return node
-
-
-def _imported_names(function: FunctionType, text: str) -> Sequence[str]:
-    """Which of the names it uses its module imported: CPython compiles `name.call()` differently for these.
-
-    Tried out until the unchanged source compiles to the code that is there.
-    """
-    original = function.__code__
-    used = [name for name in _names(original) if name in function.__globals__]
-    modules = [name for name in used if isinstance(function.__globals__[name], ModuleType)]
-    home = function.__module__
-    foreign = [name for name in used if getattr(function.__globals__[name], "__module__", home) != home]
-    definition = _parsed(text)
-    for names in (modules, [*modules, *foreign], ()):
-        if _same(_compiled(definition, original, names), original):
-            return names
-    raise TapError("its source is not what was compiled")
-
-
-def _names(code: CodeType) -> set[str]:
-    inner = (constant for constant in code.co_consts if isinstance(constant, CodeType))
-    return set(code.co_names).union(*map(_names, inner))
-
-
-def _compiled(definition: ast.FunctionDef, original: CodeType, imported: Sequence[str]) -> CodeType:
-    """The definition inside the classes that its qualified name says, so that names and `super()` are right."""
-    node: ast.stmt = definition
-    owners = [part for part in original.co_qualname.split(".")[:-1]]
-    if "<locals>" in owners:
-        raise TapError("it is defined inside a function")
-    for owner in reversed(owners):
-        node = ast.ClassDef(name=owner, bases=[], keywords=[], body=[node], decorator_list=[])
-        node.type_params = []  # type: ignore[attr-defined]
-        ast.copy_location(node, definition)
-    imports = ast.parse("".join(f"import {name}\n" for name in imported)).body
-    module = ast.Module(body=[*imports, node], type_ignores=[])
-    flags = original.co_flags & _FUTURE_FLAGS
-    code = compile(module, original.co_filename, "exec", flags=flags, dont_inherit=True)
-    for name in (*owners, original.co_name):
-        code = _nested(code, name)
-    return code
-
-
-def _nested(code: CodeType, name: str) -> CodeType:
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType) and constant.co_name == name:
-            return constant
-    raise TapError(f"it does not define {name!r}")
-
-
 def _find(definition: ast.FunctionDef, name: str) -> ast.FunctionDef:
     for node in definition.body:
         if isinstance(node, ast.FunctionDef) and node.name == name:
             return node
     raise TapError(f"it does not define {name!r}")
-
-
-def _same(left: CodeType, right: CodeType) -> bool:
-    facts = (
-        "co_code", "co_names", "co_varnames", "co_freevars", "co_cellvars", "co_flags", "co_argcount",
-        "co_posonlyargcount", "co_kwonlyargcount", "co_firstlineno", "co_linetable", "co_exceptiontable", "co_qualname",
-    )  # fmt: skip
-    if any(getattr(left, fact) != getattr(right, fact) for fact in facts):
-        return False
-    if len(left.co_consts) != len(right.co_consts):
-        return False
-    for one, two in zip(left.co_consts, right.co_consts, strict=True):
-        if isinstance(one, CodeType) and isinstance(two, CodeType):
-            if not _same(one, two):
-                return False
-        elif type(one) is not type(two) or repr(one) != repr(two):
-            return False
-    return True
 
 
 def _with_constants(code: CodeType, constants: dict[str, Any]) -> CodeType:

@@ -1,4 +1,4 @@
-"""Telling the listener: the one place where its failures are caught, and what each thread is in the middle of."""
+"""Telling the listener: the one place where its failures are caught; what each thread is in the middle of."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["Here", "Teller"]
 
 _METHODS = (
     "root_forward", "root_output", "module_output", "backward_begin", "backward_end", "autograd_grad",
-    "optimizer_created", "step_begin", "step_end", "zero_grad", "clip", "scheduler_step", "scaler_step", "loss_call",
-    "batch_begin", "batch_end", "seeded", "compiled",
+    "optimizer_created", "step_begin", "step_end", "zero_grad", "clip", "scheduler_step", "scaler_step",
+    "loss_call", "batch_begin", "batch_end", "seeded", "compiled",
 )  # fmt: skip
 
 
 class Here(threading.local):
-    """What this thread is in the middle of: how deep, for each kind of call. Each tap sets it back to what it found."""
+    """How deep this thread is, for each kind of call. Each tap sets it back to what it found."""
 
     forward = 0  # below zero: inside a forward that is not told
     backward = 0
@@ -51,17 +51,14 @@ class Teller:
         return self.here.busy or shims.blocked()
 
     def tell(self, name: str, *arguments: Any) -> None:
-        """Call the listener. What it raises is reported once and switches that method off; interrupts pass."""
+        """Call the listener. What it raises is reported once and switches the method off; interrupts pass."""
         method = self._methods.get(name)
         if method is None:
             return
         here = self.here
         here.busy = True
         try:
-            if shims.modes_active():
-                with shims.without_modes():
-                    method(*arguments)
-            else:
+            with shims.unwatched():
                 method(*arguments)
         except Exception as error:
             self.fault(name, error)
@@ -69,7 +66,7 @@ class Teller:
             here.busy = False
 
     def fault(self, name: str, error: Exception) -> None:
-        """Switch the method off and report why; the error's frames are let go, they hold the user's tensors."""
+        """Switch the method off and report why. The error's frames are let go: they hold tensors."""
         if self._methods.pop(name, None) is None or self._listener is None:
             return
         try:
