@@ -114,7 +114,7 @@ class _Lines:
             yield from self._field("at", listed([clean(place) for place in finding.places]))
         if finding.source is not None:
             source = finding.source
-            yield from self._field("line", f"{clean(source.file)}:{source.line}", clean(source.text))
+            yield from self._field("line", f"{_below(Path(source.file))}:{source.line}", clean(source.text))
         curve = self._sparkline(finding.evidence)
         if curve:
             yield from self._field("seen", curve)
@@ -208,12 +208,17 @@ def _clip(text: str, width: int) -> str:
 
 
 def _short(path: Path) -> str:
+    """The path for a command line."""
+    text = _below(path)
+    return f"'{text}'" if " " in text else text
+
+
+def _below(path: Path) -> str:
     """The path from where the user is, if it lies below."""
     try:
-        text = str(path.absolute().relative_to(Path.cwd()))
+        return clean(str(path.absolute().relative_to(Path.cwd())))
     except (ValueError, OSError):
-        text = str(path)
-    return f"'{clean(text)}'" if " " in text else clean(text)
+        return clean(str(path))
 
 
 def _grouped(findings: Sequence[Finding]) -> list[list[Finding]]:
