@@ -4,7 +4,19 @@ import unbug.detect.rules  # noqa: F401 - loading it binds its name here, which 
 from unbug.detect.declaration import Rule
 from unbug.detect.discovery import rule, rules
 from unbug.detect.engine import Diagnosis, Fault, RuleSettings, diagnose
+from unbug.detect.recorded import windows
 from unbug.detect.vocabulary import classes
 from unbug.detect.window import Window
 
-__all__ = ["Diagnosis", "Fault", "Rule", "RuleSettings", "Window", "classes", "diagnose", "rule", "rules"]
+__all__ = [
+    "Diagnosis",
+    "Fault",
+    "Rule",
+    "RuleSettings",
+    "Window",
+    "classes",
+    "diagnose",
+    "rule",
+    "rules",
+    "windows",
+]

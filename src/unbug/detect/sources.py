@@ -28,7 +28,10 @@ def locate(findings: Iterable[Finding], window: Window, reader: Reader) -> list[
 
 
 def _of_place(path: str, places: dict[str, Place]) -> Source | None:
-    while path in places:
+    """Where the place was written: its own line, else that of the nearest module around it."""
+    seen: set[str] = set()
+    while path in places and path not in seen:
+        seen.add(path)
         place = places[path]
         if place.source is not None:
             return Source(file=place.source[0], line=place.source[1])

@@ -1,0 +1,161 @@
+"""The findings on the page: a list to glance at, then each with its evidence, its cause and its line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from unbug.report.drawing import chart
+from unbug.report.markup import Markup, pairs, said, tag
+from unbug.report.pictures import evidence_chart
+from unbug.report.words import count, sentence, span
+from unbug.types import Evidence, Finding, Severity
+
+if TYPE_CHECKING:
+    from unbug.detect import Diagnosis, Window
+    from unbug.report.excerpt import Program
+
+__all__ = ["findings_section", "summary"]
+
+_WORDS = {Severity.ERROR: "✖ error", Severity.WARNING: "▲ warning", Severity.NOTE: "● note"}
+_FACTS = {
+    "function": "function",
+    "calls": "calls",
+    "input_shape": "input shape",
+    "target_shape": "target shape",
+    "broadcast": "broadcast to",
+    "input_min": "least input",
+    "input_max": "largest input",
+    "input_in_unit_share": "calls with inputs in [0, 1]",
+    "rows_sum_to_one_share": "calls with rows that sum to 1",
+    "target_min": "least target",
+    "target_max": "largest target",
+    "target_dtype": "target type",
+    "classes": "classes",
+    "reduction": "reduction",
+}
+_LEFT_OUT = {"file", "line", "phase"}
+_PLACES = 12
+
+
+def summary(diagnosis: Diagnosis) -> Markup | None:
+    """Every finding in one line, the one to fix first on top."""
+    if not diagnosis.findings:
+        return None
+    many = len(diagnosis.trainings) > 1
+    lines = [
+        tag(
+            "li",
+            tag("span", _WORDS[finding.severity], class_="badge"),
+            tag("a", sentence(finding.message), href=f"#{finding.id}"),
+            tag("span", _when(finding, many=many), class_="when"),
+            class_=finding.severity.value,
+        )
+        for finding in diagnosis.findings
+    ]
+    return tag("ol", *lines, class_="summary")
+
+
+def findings_section(diagnosis: Diagnosis, windows: Mapping[int, Window], program: Program) -> Markup:
+    """Each finding in full; or what was looked at, if there is none."""
+    if not diagnosis.findings:
+        return tag("section", tag("h2", "Findings"), tag("p", _nothing(diagnosis)), id="findings")
+    names = {finding.id: f"{finding.rule} {finding.name}" for finding in diagnosis.findings}
+    many = len(diagnosis.trainings) > 1
+    articles = [
+        _article(finding, names, windows.get(finding.training), program, many=many)
+        for finding in diagnosis.findings
+    ]
+    return tag("section", tag("h2", "Findings, first the one to fix first"), *articles, id="findings")
+
+
+def _nothing(diagnosis: Diagnosis) -> str:
+    steps = sum(training.steps for training in diagnosis.trainings)
+    looked = f"{count(len(diagnosis.rules), 'rule')} looked at {count(steps, 'step')} in {diagnosis.series:,} series"
+    return f"{looked} and had nothing to say." if steps else f"{looked}: there was little to look at."
+
+
+def _article(
+    finding: Finding, names: Mapping[str, str], window: Window | None, program: Program, *, many: bool
+) -> Markup:
+    head = tag(
+        "div",
+        tag("span", _WORDS[finding.severity], class_="badge"),
+        tag("span", tag("code", finding.rule), " ", finding.name),
+        tag("span", f"confidence {finding.confidence:.0%}"),
+        tag("span", _when(finding, many=many), class_="when"),
+        class_="head",
+    )
+    pictures = [figure for piece in finding.evidence for figure in _evidence(piece, window)]
+    return tag(
+        "article",
+        head,
+        tag("h3", sentence(finding.message)),
+        tag("p", tag("b", "What to do: "), sentence(finding.advice), class_="todo"),
+        _chain(finding, names),
+        tag("div", *pictures, class_="evidence") if pictures else None,
+        program.excerpt(finding.source) if finding.source is not None else None,
+        _places(finding),
+        _classes(finding),
+        class_=finding.severity.value,
+        id=finding.id,
+    )
+
+
+def _chain(finding: Finding, names: Mapping[str, str]) -> Markup | None:
+    """Cause before effect, with links to both."""
+    parts: list[object] = []
+    if finding.caused_by:
+        parts += ["Caused by ", *_links(finding.caused_by, names), "; fix that first. "]
+    if finding.causes:
+        parts += ["Leads to ", *_links(finding.causes, names), "."]
+    return tag("p", *parts, class_="chain") if parts else None
+
+
+def _links(ids: Iterable[str], names: Mapping[str, str]) -> list[object]:
+    linked: list[object] = []
+    for one in ids:
+        linked += [", ", tag("a", names.get(one, one), href=f"#{one}")]
+    return linked[1:]
+
+
+def _evidence(piece: Evidence, window: Window | None) -> Iterable[Markup]:
+    picture = evidence_chart(piece, window)
+    if picture is not None and any(len(line.steps) > 1 for line in picture.lines):
+        where = f", {piece.place}" if piece.place and piece.place not in picture.title else ""
+        yield tag("figure", tag("figcaption", sentence(picture.title + where)[:-1]), Markup(chart(picture)))
+    if piece.facts:
+        shown = {_FACTS.get(k, k.replace("_", " ")): v for k, v in _sorted(piece.facts) if k not in _LEFT_OUT}
+        caption = tag("figcaption", "What was seen" + (f": {piece.label}" if piece.label else ""))
+        yield tag("figure", caption, pairs({k: said(v) for k, v in shown.items()}, class_="facts-seen"))
+
+
+def _sorted(facts: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    known = list(_FACTS)
+    kept = [(key, value) for key, value in facts.items() if value is not None]
+    return sorted(kept, key=lambda pair: known.index(pair[0]) if pair[0] in known else len(known))
+
+
+def _places(finding: Finding) -> Markup | None:
+    if len(finding.places) < 2:
+        return None
+    shown: list[object] = []
+    for place in finding.places[:_PLACES]:
+        shown += [", ", tag("code", place)]
+    more = len(finding.places) - _PLACES
+    return tag(
+        "p", "Places, worst first: ", *shown[1:], f" and {more} more." if more > 0 else ".", class_="more"
+    )
+
+
+def _classes(finding: Finding) -> Markup | None:
+    from unbug.detect import classes
+
+    known = classes()
+    told = [f"{name} ({known[name]})" if name in known else name for name in finding.diagnoses]
+    return tag("p", "Diagnosis: ", " – or – ".join(told), ".", class_="more") if told else None
+
+
+def _when(finding: Finding, *, many: bool) -> str:
+    where = f"training {finding.training}, " if many else ""
+    return f"{where}{span(finding.steps)}" if finding.training >= 0 else ""
