@@ -37,6 +37,8 @@ ROLL_BYTES, ROLL_FLUSHES = 4 << 20, 2048
 MAX_TAKEN = 20_000
 """Rows encoded at a time: the most that waits as bytes while the disk takes nothing."""
 MAX_WIDTH = 65_535
+MAX_WAIT_NS = 30_000_000_000
+"""Longest pause between two tries at a disk that takes nothing."""
 
 _alive: weakref.WeakSet[RunWriter] = weakref.WeakSet()
 
@@ -78,7 +80,8 @@ class RunWriter:
         self._number, self._flushes = 0, 0
         self._definitions = Outlet(self.folder / DEFINITIONS, LOG_MAGIC)
         self._log = Outlet(self.folder / log_name(0), LOG_MAGIC)
-        self._failures, self._retry_at = 0, 0
+        self._failures = 0
+        self._retry_at: int | None = None
         self._merger: Merger | None = None
         self._closed = False
         _alive.add(self)
@@ -153,10 +156,9 @@ class RunWriter:
         if self._closed:
             return 0
         before = self._log.size
-        waiting = patient and self._clock_ns() < self._retry_at
-        free = not waiting and self._drain()
+        free = not (patient and self._backing_off()) and self._drain()
         while free and self._take():
-            free = self._retry_at == 0
+            free = self._retry_at is None
         if not free:
             shed(self._queue, self._events, self._kinds, self._losses, rows=MAX_WAITING)
         written = self._log.size - before
@@ -172,8 +174,12 @@ class RunWriter:
                 if error is not None:
                     self._failed(error)
                     return False
-        self._failures, self._retry_at = 0, 0
+        self._failures, self._retry_at = 0, None
         return True
+
+    def _backing_off(self) -> bool:
+        """Whether a failure is too recent to try again; a clock that was set back does not prolong that."""
+        return self._retry_at is not None and 0 < self._retry_at - self._clock_ns() <= MAX_WAIT_NS
 
     def _make_folder(self) -> OSError | None:
         if self._definitions.size:  # It was there: a folder that somebody deleted is not made again.
@@ -189,8 +195,7 @@ class RunWriter:
     def _failed(self, error: OSError) -> None:
         self._failures += 1
         self._losses.disk(error)
-        wait_s = min(0.5 * 2 ** min(self._failures, 6), 30.0)
-        self._retry_at = self._clock_ns() + int(wait_s * 1e9)
+        self._retry_at = self._clock_ns() + min(2 ** min(self._failures, 10) * 500_000_000, MAX_WAIT_NS)
 
     def _take(self) -> int:
         """Take a batch off the queue and hand it to the disk, behind the definitions that it needs.
