@@ -171,22 +171,27 @@ def _compile(path: str) -> CodeType:
     try:
         return compile(source, path, "exec", dont_inherit=True)
     except SyntaxError as error:
-        if error.lineno is None or error.lineno == 0:
-            _explain_encoding(source, path)
-        raise
+        raise _as_of_a_file(error, source, path) from None
 
 
-def _explain_encoding(source: bytes, path: str) -> None:
-    """Raise what `python` says of a file that is not UTF-8 and does not say what it is."""
+def _as_of_a_file(error: SyntaxError, source: bytes, path: str) -> SyntaxError:
+    """What `python` says where it reads a file: of encodings and null bytes `compile` says other things."""
+    said = error.msg
+    if said.startswith("unknown encoding: "):
+        return SyntaxError("encoding problem: " + said.partition(": ")[2])
     for number, line in enumerate(source.split(b"\n"), 1):
-        try:
-            line.decode()
-        except UnicodeDecodeError as error:
-            message = (
-                f"Non-UTF-8 code starting with '\\x{line[error.start]:02x}' in file {path} on line {number}, "
-                "but no encoding declared; see https://peps.python.org/pep-0263/ for details"
-            )
-            raise SyntaxError(message) from None
+        if b"\0" in line and "null bytes" in said:
+            text = line.partition(b"\0")[0].decode(errors="replace")
+            return SyntaxError("source code cannot contain null bytes", (path, number, 0, text))
+        if said.startswith("(unicode error) 'utf-8'"):
+            try:
+                line.decode()
+            except UnicodeDecodeError as bad:
+                return SyntaxError(
+                    f"Non-UTF-8 code starting with '\\x{line[bad.start]:02x}' in file {path} on line "
+                    f"{number}, but no encoding declared; see https://peps.python.org/pep-0263/ for details"
+                )
+    return error
 
 
 def _run_module(program: Program) -> None:
@@ -195,7 +200,7 @@ def _run_module(program: Program) -> None:
     if program.kind == "module":
         _set_first_path(os.getcwd())
     else:
-        sys.path[0 : 0 if sys.flags.safe_path else 1] = [program.name]
+        sys.path[0 : 0 if sys.flags.safe_path else 1] = [program.path]
     _new_main()
     name = program.name if program.kind == "module" else "__main__"
     runpy._run_module_as_main(name, alter_argv=program.kind == "module")  # type: ignore[attr-defined]

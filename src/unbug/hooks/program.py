@@ -1,6 +1,6 @@
 """Which program is to be run: a script, a folder or archive with `__main__`, or a module."""
 
-# ruff: noqa: PTH100, PTH109, PTH112, PTH113, PTH123
+# ruff: noqa: PTH118, PTH109, PTH112, PTH113, PTH123
 # pathlib resolves links, which `python` keeps
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Program:
 
     Args:
         name: As the user gave it: `python NAME` or `python -m NAME`.
-        path: Absolute, not resolved; empty for a module.
+        path: Absolute, neither normalised nor resolved; empty for a module.
         arguments: What stands after the name.
     """
 
@@ -56,7 +56,7 @@ def find_script(name: str, arguments: Sequence[str] = ()) -> Program:
     Raises:
         ScriptNotFoundError: there is no such file, it cannot be read, or the folder has no `__main__.py`.
     """
-    path = os.path.abspath(name)
+    path = os.path.join(os.getcwd(), name)
     if os.path.isdir(path) or (os.path.isfile(path) and pkgutil.get_importer(path) is not None):
         importer = pkgutil.get_importer(path)
         if importer is None or importer.find_spec("__main__", None) is None:
