@@ -23,6 +23,8 @@ _LAST_FULL = 400
 _STARVED = 8
 """Gaps after which one item is looked at even without credit: a share of a per mille."""
 _TIMES = 64
+_SLEEP_ABOVE, _AWAKE_SHARE = 0.8, 0.5
+_LONGEST_SLEEP = 1000
 _NS = 1_000_000_000
 
 
@@ -46,12 +48,18 @@ class Item:
     begun_ns: float = 0.0
 
     def measured(self, spent_ns: float) -> None:
-        """Take in what one look cost; a rise is believed at once, a fall slowly."""
+        """Take in what one look cost.
+
+        The first look warms caches and the next may be cut short by another process: of the first three the
+        cheapest counts, and no later one for more than twice the mean so far.
+        """
         self.looks += 1
-        if spent_ns > self.cost_ns or self.looks == 1:
-            self.cost_ns = spent_ns if self.looks == 1 else (self.cost_ns + spent_ns) / 2
+        if self.looks == 1:
+            self.cost_ns = spent_ns
+        elif self.looks <= 3:
+            self.cost_ns = min(self.cost_ns, spent_ns)
         else:
-            self.cost_ns += (spent_ns - self.cost_ns) * 0.2
+            self.cost_ns += (min(spent_ns, 2 * self.cost_ns) - self.cost_ns) * 0.25
 
 
 def full_by_schedule(step: int) -> bool:
@@ -146,6 +154,7 @@ class Budget:
         self.median_ns = 0.0
         self.fulls = 0
         self.dear_taken = 0
+        self.base_ns = 0.0
         self._times: list[float] = []
         self._since_dear = DEAR_GAP
 
@@ -162,6 +171,20 @@ class Budget:
         limit = self.share * _NS
         self.credit_ns = min(max(self.credit_ns, -limit), limit)
 
+    def lean(self, spent_ns: float) -> None:
+        """Nothing was looked at in a step: what was spent is what every step costs."""
+        if not self.base_ns:
+            self.base_ns = spent_ns
+        else:
+            self.base_ns += (min(spent_ns, 3 * self.base_ns) - self.base_ns) * 0.05
+
+    def sleep(self) -> int:
+        """How many steps to sleep through: none, unless even a step without a look costs too much of it."""
+        paid = self.share * self.factor * self.median_ns
+        if not paid or self.base_ns <= _SLEEP_ABOVE * paid:
+            return 0
+        return min(int(self.base_ns / (_AWAKE_SHARE * paid)), _LONGEST_SLEEP)
+
     def from_allowance(self, spent_ns: float) -> None:
         """Pay for a look out of the allowance instead of the credit."""
         self.allowance_ns -= spent_ns
@@ -173,6 +196,8 @@ class Budget:
             return True
         if step == 0:
             return True
+        if step >= _LAST_FULL or self.allowance_ns <= 0:
+            return False
         cost = rotation.cost_of_all()
         if step < FULL_STEPS:
             return cost * (FULL_STEPS - step) <= self.allowance_ns

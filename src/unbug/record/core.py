@@ -58,6 +58,9 @@ class Core:
         self.last_root: Root | None = None
         self.phase = Phase.OTHER
         self.spent = 0
+        self.chosen_ns = 0
+        self.asleep = 0
+        self.slept = 0
         self.spent_since = 0
         self.setup_ns = 0
         self.step_ns = [0]

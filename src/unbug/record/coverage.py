@@ -40,6 +40,8 @@ def coverage_of(core: Core, compiled: list[str], sites_left_out: int, gradient_c
         notes.append(f"{core.rows.shed} rows dropped while a device had not delivered them")
     if not core.trainings.optimizers_alive() and not any(one.optimizers for one in core.trainings.all):
         notes.append("no optimizer was seen: steps are counted by calls of backward")
+    if core.slept:
+        notes.append(f"{core.slept} steps too short to be watched within the budget were only counted")
     budget = core.budget
     total = sum(core.step_ns)
     measured = interval(core.blocks.ratios, core.random)

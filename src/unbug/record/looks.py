@@ -49,6 +49,7 @@ class Looks:
         self._groups, self._rows, self._scratch, self._unseen = groups, rows, scratch, unseen
         self._items: dict[tuple[str, int], Item] = {}
         self._before = Before()
+        self.planned_ns = 0.0
         self._wanted_modules: dict[int, list[tuple[ModuleSlot, Item]]] = {}
         self._wanted: dict[str, list[tuple[ParameterSlot, Item]]] = {}
         self._norm: Item | None = None
@@ -82,10 +83,16 @@ class Looks:
         """Whether the step in progress has parameters to be looked at."""
         return bool(self._wanted) or self._norm is not None
 
+    @property
+    def wants_any(self) -> bool:
+        """Whether anything is planned for the step in progress."""
+        return bool(self._wanted_modules or self._wanted or self._norm or self._input)
+
     def plan(self, items: Iterable[Item]) -> None:
         """Look at these in the next step, and at nothing else."""
         self.drop()
         for item in items:
+            self.planned_ns += item.cost_ns
             if item.kind == "norm":
                 self._norm = item
             elif item.kind == "input":
@@ -102,6 +109,7 @@ class Looks:
         """Look at nothing more in this step."""
         self._wanted_modules.clear()
         self._wanted.clear()
+        self.planned_ns = 0.0
         self._norm = self._input = None
         self._before.clear()
 

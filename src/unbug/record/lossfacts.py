@@ -1,4 +1,4 @@
-"""What one loss call was given: facts that tell a wrong call from a right one, and the predictions' quality."""
+"""What one loss call was given, in facts that tell a wrong call from a right one; and how good it was."""
 
 from __future__ import annotations
 

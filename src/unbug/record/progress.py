@@ -17,8 +17,8 @@ __all__ = ["Progress"]
 class Progress:
     """Mutable; one for the process."""
 
-    __slots__ = ("batch", "device_losses", "expects_batch", "inside", "loss", "losses", "micro", "open", "stale",
-                 "wait_s", "waits")  # fmt: skip
+    __slots__ = ("batch", "clips", "device_losses", "expects_batch", "inside", "loss", "losses", "micro",
+                 "open", "stale", "wait_s", "waits")  # fmt: skip
 
     def __init__(self) -> None:
         self.open = False
@@ -32,6 +32,7 @@ class Progress:
         self.wait_s = 0.0
         self.waits = 0
         self.device_losses: list[torch.Tensor] = []
+        self.clips: list[tuple[float, float | torch.Tensor]] = []
 
     def begin_window(self) -> None:
         """The first forward or backward since an optimizer stepped."""

@@ -116,6 +116,8 @@ class Recorder:
 
     # What the hub tells: modules.
     def root_forward(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        if self._core.asleep:
+            return
         start = perf_counter_ns()
         if get_ident() != self._thread:
             return
@@ -167,6 +169,8 @@ class Recorder:
 
     # Backward.
     def backward_begin(self, tensors: tuple[torch.Tensor, ...], frame: Frame | None) -> None:
+        if self._core.asleep:
+            return
         start = perf_counter_ns()
         core = self._core
         progress = core.progress
@@ -182,6 +186,8 @@ class Recorder:
         core.spent += perf_counter_ns() - start
 
     def backward_end(self, raised: bool) -> None:
+        if self._core.asleep:
+            return
         start = perf_counter_ns()
         steps = self._steps
         for stale in steps.stales:
@@ -219,14 +225,21 @@ class Recorder:
         core.setup_ns += perf_counter_ns() - start
 
     def step_begin(self, optimizer: Optimizer) -> None:
+        if self._core.asleep:
+            return
         start = perf_counter_ns()
         self._steps.begin(optimizer)
         self._core.spent += perf_counter_ns() - start
 
     def step_end(self, optimizer: Optimizer) -> None:
+        if self._core.asleep:
+            self._steps.sleep_on(optimizer)
+            return
         self._steps.end(optimizer, perf_counter_ns())
 
     def zero_grad(self, target: Optimizer | torch.nn.Module) -> None:
+        if self._core.asleep:
+            return
         start = perf_counter_ns()
         core = self._core
         letter = "Z"
@@ -241,21 +254,30 @@ class Recorder:
         core.spent += perf_counter_ns() - start
 
     def clip(self, kind: str, limit: float, norm: torch.Tensor | None, frame: Frame | None) -> None:
+        if self._core.asleep:
+            return
         start = perf_counter_ns()
         self._core.letters.add("C")
         self._steps.clipped(limit, norm)
         self._core.spent += perf_counter_ns() - start
 
     def scheduler_step(self, scheduler: Any) -> None:
-        self._core.letters.add("L")
+        if not self._core.asleep:
+            self._core.letters.add("L")
 
     def scaler_step(self, optimizer: Optimizer, scale: float, skipped: bool) -> None:
+        if self._core.asleep:
+            if skipped:
+                self._steps.sleep_on(optimizer)
+            return
         start = perf_counter_ns()
         self._settings.scaler(scale, skipped)
         self._steps.scaled(optimizer, scale, skipped, start)
 
     # Losses and data.
     def loss_call(self, call: LossCall) -> None:
+        if self._core.asleep and torch.is_grad_enabled():
+            return
         start = perf_counter_ns()
         if get_ident() != self._thread:
             return
@@ -270,8 +292,10 @@ class Recorder:
         return
 
     def batch_end(self, loader: Any, batch: Any, wait_s: float) -> None:
+        if batch is None or self._core.asleep:
+            return
         start = perf_counter_ns()
-        if batch is None or get_ident() != self._thread:
+        if get_ident() != self._thread:
             return
         self._loaders = True
         grad = torch.is_grad_enabled()
@@ -308,7 +332,9 @@ class Recorder:
 
     def _batch(self, source: str, batch: Any, *, grad: bool) -> None:
         if self._batches.due(source, grad):
+            start = perf_counter_ns()
             self._batches.look(source, batch, grad=grad)
+            self._core.chosen_ns += perf_counter_ns() - start
 
     def _output(self, module: torch.nn.Module, output: Any) -> None:
         core = self._core

@@ -80,7 +80,9 @@ class StaleGradient:
         if parameter is None:
             return -1
         grad = parameter.grad
-        return int(grad._version) if grad is not None and grad is entry[1]() else -1
+        if grad is None or id(grad) != id(entry[1]()):
+            return -1
+        return int(grad._version)
 
     def _some(self, entry: tuple[Tensors, Tensors, int]) -> bool:
         """Old code clears with `grad.data.zero_()`, which raises no version.

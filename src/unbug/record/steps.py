@@ -8,6 +8,7 @@ from time import perf_counter_ns
 import torch
 from torch.optim import Optimizer
 
+from unbug.record.budget import FULL_STEPS
 from unbug.record.core import Core
 from unbug.record.grammar import compress
 from unbug.record.items import DataSlot, slots
@@ -24,6 +25,9 @@ __all__ = ["Steps"]
 
 _MOST_SEARCHES = 3
 _SCALER_FRAMES = 12
+_MOST_CLIPS = 16
+_PREEMPTED = 4
+"""What took more than so many times what it should was cut short by another process: not charged in full."""
 
 
 class Steps:
@@ -73,10 +77,11 @@ class Steps:
         stale = self.stale_of(state)
         if stale.in_step():
             core.progress.stale = True
-        looks = watched.looks
-        if looks is None and watched.map is None and not closure:
+        if watched.map is None and not closure:
             self._name(watched)
-            looks = watched.looks
+        looks = watched.looks
+        if core.progress.clips:
+            self._write_clips(watched)
         micro = max(core.progress.micro - 1, 0)
         if looks is not None and looks.wants_parameters:
             table = state.parameters
@@ -115,6 +120,8 @@ class Steps:
         stale = self.stale_of(state)
         if closure and stale.in_step():
             progress.stale = True
+        if progress.clips:
+            self._write_clips(watched)
         if looks is not None and looks.wants_parameters:
             table = state.parameters
             micro = max(progress.micro - 1, 0)
@@ -205,6 +212,8 @@ class Steps:
         """An optimizer was made: what comes is to be seen from its first forward."""
         core = self._core
         core.blocks.interrupted()
+        if core.asleep:
+            self.wake()
         core.watch_forwards(True)
 
     def cleared(self) -> None:
@@ -217,20 +226,22 @@ class Steps:
         progress.open = False
 
     def clipped(self, limit: float, norm: torch.Tensor | None) -> None:
-        """The program clipped: its norm is the global one, before clipping."""
+        """The program clipped: its norm is the global one, before clipping. Written at the step."""
+        if norm is not None and len(self._core.progress.clips) < _MOST_CLIPS:
+            value = float(norm) if norm.device.type == "cpu" else norm.detach().reshape(1).clone()
+            self._core.progress.clips.append((limit, value))
+
+    def _write_clips(self, watched: Watched) -> None:
         core = self._core
-        watched = core.current
-        if norm is None or watched is None:
-            return
         if watched.looks is not None:
             watched.looks.clipped()
         group = core.groups.norm(watched.training.number, clipped=True)
-        values: list[float] | Later
-        if norm.device.type == "cpu":
-            values = [float(norm), limit]
-        else:
-            values = Later(norm.detach().reshape(1).clone(), lambda got: [got[0], limit])
-        core.rows.add(group, values, micro=max(core.progress.micro - 1, 0))
+        for limit, norm in core.progress.clips:
+            values: list[float] | Later = (
+                _clip_later(norm, limit) if isinstance(norm, torch.Tensor) else [norm, limit]
+            )
+            core.rows.add(group, values, micro=max(core.progress.micro - 1, 0))
+        core.progress.clips.clear()
 
     def close(self) -> None:
         """No more steps come: count the last word, and tell how often each came."""
@@ -268,10 +279,12 @@ class Steps:
         core = self._core
         budget, looks = core.budget, watched.looks
         spent = core.spent - self._spent_before
+        chosen, core.chosen_ns = core.chosen_ns, 0
         if self._last_end:
             taken = now - self._last_end
             core.step_ns[0] += taken
-            budget.passed(max(taken - spent, 0), spent)
+            expected = budget.base_ns + looks.planned_ns if looks is not None else spent
+            budget.passed(max(taken - spent, 0), min(spent, int(_PREEMPTED * expected) + chosen + 50_000))
             if self._allowed:
                 budget.from_allowance(spent)
             else:
@@ -282,11 +295,14 @@ class Steps:
             return
         step = watched.training.steps
         if core.blocks.unwatched:
-            looks.drop()
-            self._allowed = False
-            core.watch_modules(False)
-            core.watch_forwards(False)
+            self._leave_alone(looks)
             return
+        if not self._allowed and not looks.wants_any:
+            budget.lean(max(spent - chosen, 0))
+            core.asleep = budget.sleep() if step > FULL_STEPS and core.hub is not None else 0
+            if core.asleep:
+                self._leave_alone(looks)
+                return
         core.watch_forwards(True)
         if budget.wants_full(looks.rotation, step):
             looks.plan(looks.rotation.items)
@@ -297,6 +313,47 @@ class Steps:
             if items or looks.wants_modules or looks.wants_parameters:
                 looks.plan(items)
         core.watch_modules(looks.wants_modules)
+
+    def _leave_alone(self, looks: Looks) -> None:
+        """Look at nothing in the next step, and have the hub watch as little as it can."""
+        core = self._core
+        looks.drop()
+        self._allowed = False
+        core.watch_modules(False)
+        core.watch_forwards(False)
+
+    def sleep_on(self, optimizer: Optimizer) -> None:
+        """A step ended that is slept through: count it, and wake up in time for the next."""
+        core = self._core
+        watched = core.current
+        state = core.trainings.state(optimizer)
+        if watched is None or state.training is not watched.training:
+            self.wake()
+            return
+        if watched.training.primary is not state:
+            return
+        core.trainings.stepped(state)
+        watched.training.steps += 1
+        core.slept += 1
+        core.asleep -= 1
+        if not core.asleep:
+            self.wake()
+
+    def wake(self) -> None:
+        """Watch again, from the step that begins now."""
+        core = self._core
+        core.asleep = 0
+        core.watch_forwards(True)
+        core.letters.take()
+        core.progress.open = False
+        core.progress.step_over()
+        self._last_end = perf_counter_ns()
+        self._spent_before = core.spent
+        if core.current is not None:
+            for state in core.current.training.optimizers:
+                optimizer = state.ref()
+                if optimizer is not None:
+                    self.stale_of(state).stepped(parameters_of(optimizer))
 
     def _enter(self, state: OptimizerState) -> Watched:
         core = self._core
@@ -352,6 +409,10 @@ class Steps:
         if watched.training.number == 0:
             self._settings.begun()
         core.setup_ns += perf_counter_ns() - start
+
+
+def _clip_later(norm: torch.Tensor, limit: float) -> Later:
+    return Later(norm, lambda got: [got[0], limit])
 
 
 def _left_scale(optimizer: Optimizer) -> float:
