@@ -243,6 +243,7 @@ class Recorder:
         start = perf_counter_ns()
         core = self._core
         letter = "Z"
+        self._steps.cleared()
         self._steps.word_may_end()
         if isinstance(target, Optimizer):
             state = core.trainings.state(target)
@@ -250,7 +251,6 @@ class Recorder:
             if state.training is not None and state.training.primary is not state:
                 letter = "z"
         core.letters.add(letter)
-        self._steps.cleared()
         core.spent += perf_counter_ns() - start
 
     def clip(self, kind: str, limit: float, norm: torch.Tensor | None, frame: Frame | None) -> None:

@@ -18,7 +18,7 @@ from unbug.record.roots import same
 from unbug.record.rows import Later
 from unbug.record.settings_seen import SettingsSeen
 from unbug.record.stale import StaleGradient
-from unbug.record.trainings import OptimizerState, parameters_of
+from unbug.record.trainings import LiveTraining, OptimizerState, parameters_of
 from unbug.record.watched import FirstPass, Watched, name_places
 
 __all__ = ["Steps"]
@@ -26,6 +26,9 @@ __all__ = ["Steps"]
 _MOST_SEARCHES = 3
 _SCALER_FRAMES = 12
 _MOST_CLIPS = 16
+_CYCLES = 3
+"""Times that gradients were computed and cleared, and never used, before such a cycle counts as a step."""
+_BY_CLEAR = "zero_grad"
 _PREEMPTED = 4
 """What took more than so many times what it should was cut short by another process: not charged in full."""
 
@@ -165,7 +168,11 @@ class Steps:
         root = core.last_root
         table = dict(root.parameters) if root is not None else {}
         size = sum(one.numel() for ref in table.values() if (one := ref()) is not None)
-        training = core.trainings.begin_without_optimizer(table, size, counted_by="backward")
+        self._implicit_step(core.trainings.begin_without_optimizer(table, size, counted_by="backward"))
+
+    def _implicit_step(self, training: LiveTraining) -> None:
+        """A step of a training that no optimizer steps."""
+        core = self._core
         watched = core.watched_of(training)
         if core.current is not watched:
             self._switch(watched)
@@ -219,11 +226,26 @@ class Steps:
     def cleared(self) -> None:
         """Gradients are cleared. In a program that has an optimizer and never steps it, that ends a step."""
         core = self._core
-        progress = core.progress
-        if core.trainings.all or not progress.open or not progress.micro or self._depth:
+        progress, known = core.progress, core.trainings.all
+        if (
+            self._depth
+            or not progress.open
+            or not progress.micro
+            or (known and known[-1].counted_by != _BY_CLEAR)
+        ):
             return
         self._cycles += 1
-        progress.open = False
+        waiting = core.trainings.waiting()
+        if known:
+            self._implicit_step(
+                core.trainings.begin_without_optimizer(known[-1].parameters, 0, counted_by=_BY_CLEAR)
+            )
+        elif self._cycles >= _CYCLES and waiting:
+            table = {key: ref for state in waiting for key, ref in state.parameters.items()}
+            size = sum(state.size for state in waiting)
+            self._implicit_step(core.trainings.begin_without_optimizer(table, size, counted_by=_BY_CLEAR))
+        else:
+            progress.open = False
 
     def clipped(self, limit: float, norm: torch.Tensor | None) -> None:
         """The program clipped: its norm is the global one, before clipping. Written at the step."""

@@ -189,6 +189,7 @@ class Trainings:
         assert training is not None
         self.now += 1
         state.steps += 1
+        training.counted_by = "optimizer.step"
         state.last_step = training.last_step = self.now
         primary = training.primary
         if primary is not state and primary is not None:
