@@ -42,7 +42,8 @@ $(PEERS): $(READY)
 
 demo: $(READY) ## train a small network with a planted fault, see what unbug finds
 	@$(BIN)/unbug run --dir $(DEMO) --name demo examples/demo.py
-	@$(BIN)/unbug report @last --dir $(DEMO) -o $(DEMO)/report.html
+	@$(BIN)/unbug report @last --dir $(DEMO) -o $(DEMO)/report.html > /dev/null
+	@printf '\nThe run lies in %s/, its report in %s/report.html: open it in a browser.\n' $(DEMO) $(DEMO)
 
 test: $(READY) ## all tests
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile

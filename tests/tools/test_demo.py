@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,24 @@ def test_the_planted_fault_is_the_only_alert(tmp_path):
     assert done.stdout.count("epoch") == done.stdout.count("\n") == 4
     report = _unbug("report", "@last", "-o", "report.html", folder=tmp_path).stdout.strip()
     assert "L101" in (tmp_path / report).read_text(encoding="utf-8")
+
+
+def test_queries_and_snippets_of_the_documents_work(tmp_path):
+    _unbug("run", "--quiet", str(DEMO), folder=tmp_path)
+    queries = re.findall(r'^unbug sql @last "(select [^"…]+)"$', _text("docs/how-to/sql.md"), flags=re.M)
+    assert len(queries) >= 2
+    for query in queries:
+        rows = json.loads(_unbug("sql", "@last", query, "--json", folder=tmp_path).stdout)
+        assert rows, query
+    for page in ("docs/how-to/read.md", "docs/how-to/sql.md"):
+        for snippet in re.findall(r"^```python\n(.*?)^```", _text(page), flags=re.M | re.S):
+            command = [sys.executable, "-W", "error", "-c", snippet]
+            done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+            assert done.stdout and done.stderr == ""
+
+
+def _text(page: str) -> str:
+    return (REPO / page).read_text(encoding="utf-8")
 
 
 def test_the_repaired_program_has_no_alert_and_learns_more(tmp_path):
