@@ -15,6 +15,7 @@ __all__ = ["Ownership"]
 
 _AT = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500)
 _MOST_LISTED = 200
+_CHANGED_EVERY = 10
 
 
 class Ownership:
@@ -22,11 +23,21 @@ class Ownership:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._held: dict[int, int] = {}
 
-    def look(self, watched: Watched) -> None:
+    def changed(self, watched: Watched) -> bool:
+        """Whether the modules hold other parameters than when they were last asked for, now and then."""
+        if watched.training.steps % _CHANGED_EVERY:
+            return False
+        now = hash(tuple(id(one) for root in watched.live_roots() for one in root.parameters()))
+        before = self._held.get(watched.training.number, now)
+        self._held[watched.training.number] = now
+        return now != before
+
+    def look(self, watched: Watched, *, changed: bool = False) -> None:
         """Gradients are there and the optimizer is about to use them."""
         step = watched.training.steps
-        if step not in _AT and (step < 1000 or step % 1000):
+        if not changed and step not in _AT and (step < 1000 or step % 1000):
             return
         if watched.map is None:
             return
@@ -60,7 +71,7 @@ class Ownership:
         stale = []
         for key, reference in training.parameters.items():
             tensor = reference()
-            if tensor is not None and key not in live and watched.roots and not _loose(watched, tensor):
+            if tensor is not None and key not in live and watched.roots and _abandoned(tensor):
                 place = watched.map.parameter(tensor)
                 stale.append({"path": place.path if place else "", "shape": list(tensor.shape)})
         shared = [[place.path, *place.aliases] for place in owned_places if place.aliases]
@@ -101,7 +112,6 @@ class Ownership:
         }
 
 
-def _loose(watched: Watched, tensor: torch.Tensor) -> bool:
-    """Whether it never was part of a module: a tensor that the program optimises by itself."""
-    place = watched.map.parameter(tensor) if watched.map is not None else None
-    return place is not None and place.parent is None
+def _abandoned(tensor: torch.Tensor) -> bool:
+    """Whether it was made for a module and gets no gradient; a tensor optimised by itself gets one."""
+    return isinstance(tensor, torch.nn.Parameter) and tensor.grad is None

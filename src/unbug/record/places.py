@@ -6,7 +6,7 @@ import linecache
 import re
 import sys
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -167,18 +167,21 @@ def source_of(kind: type) -> tuple[str, int] | None:
     return file, min(lines)
 
 
-def variable_names(modules: list[torch.nn.Module]) -> list[str]:
-    """A name for each root: its variable in `__main__`, else its class, made unique by a number."""
+def variable_names(modules: list[torch.nn.Module], given: Mapping[int, str]) -> list[str]:
+    """A name for each root: the one given, its variable in `__main__`, or its class; unique by a number.
+
+    Args:
+        given: Names by `id`.
+    """
     main = sys.modules.get("__main__")
-    held = (
-        {id(value): name for name, value in reversed(list(vars(main).items())) if not name.startswith("_")}
-        if main
-        else {}
-    )
+    held = dict(given)
+    for name, value in list(vars(main).items()) if main is not None else ():
+        if not name.startswith("_") and issubclass(type(value), torch.nn.Module):
+            held.setdefault(id(value), name)
     names: list[str] = []
     for module in modules:
-        name = held.get(id(module)) or held.get(id(unwrap(module))) or type(unwrap(module)).__name__
-        names.append(
-            name if name not in names else f"{name}-{sum(one.split('-')[0] == name for one in names) + 1}"
-        )
+        inner = unwrap(module)
+        name = held.get(id(module)) or held.get(id(inner)) or type(inner).__name__
+        same = sum(one == name or one.rpartition("-")[0] == name for one in names)
+        names.append(f"{name}-{same + 1}" if same else name)
     return names

@@ -92,7 +92,7 @@ class Steps:
             if not closure:
                 looks.gradients(lambda tensor: same(table, tensor), micro, scale=_left_scale(optimizer))
         if not closure and primary:
-            self._ownership.look(watched)
+            self._compare(watched)
         if state.steps < 2 and not state.scaled:
             state.scaled = _called_by_scaler()
 
@@ -132,7 +132,7 @@ class Steps:
                 looks.gradients(lambda tensor: same(table, tensor), micro)
             looks.after_step(lambda tensor: same(table, tensor), micro)
         if closure and watched.training.primary is state:
-            self._ownership.look(watched)
+            self._compare(watched)
         stale.stepped(parameters_of(optimizer))
         if state.scaled:
             self._unfinished = state
@@ -336,6 +336,13 @@ class Steps:
                 looks.plan(items)
         core.watch_modules(looks.wants_modules)
 
+    def _compare(self, watched: Watched) -> None:
+        """Hold the parameters of the modules against those of the optimizers, now and then."""
+        changed = self._ownership.changed(watched)
+        if changed:
+            self._name(watched)
+        self._ownership.look(watched, changed=changed)
+
     def _leave_alone(self, looks: Looks) -> None:
         """Look at nothing in the next step, and have the hub watch as little as it can."""
         core = self._core
@@ -407,11 +414,12 @@ class Steps:
         for root in core.roots.alive():
             if root.training is None:
                 root.reread()
-        found = name_places(watched, core.roots.alive(), core.first, given=core.given_names, search=search)
+        first = core.first if watched.map is None else watched.first
+        found = name_places(watched, core.roots.alive(), first, given=core.given_names, search=search)
         core.event("places", found.fields(), training=watched.training.number, step=watched.training.steps)
         for root in core.roots.alive():
             core.trainings.of_root(root)
-        parameters, modules = slots(found, watched.training.parameters, core.first.own)
+        parameters, modules = slots(found, watched.training.parameters, first.own)
         watched.looks = Looks(
             parameters,
             modules,
@@ -424,7 +432,7 @@ class Steps:
         watched.looks.plan(watched.looks.rotation.items)
         watched.looks.take_early(core.early)
         core.early = []
-        core.first = FirstPass()
+        watched.first, core.first = first, FirstPass()
         self.stales = tuple(self.stale_of(state) for state in watched.training.optimizers)
         for state in watched.training.optimizers:
             self._settings.optimizer(state, watched)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from typing import Any
 
 import torch
 
 from unbug.record.grammar import Words
 from unbug.record.looks import Looks
-from unbug.record.parents import topmost
+from unbug.record.parents import live_modules, topmost
 from unbug.record.places import Map, build_map, variable_names
 from unbug.record.roots import Root, overlap
 from unbug.record.scalars import Scalars
@@ -50,11 +49,12 @@ class FirstPass:
 class Watched:
     """One training."""
 
-    __slots__ = ("looks", "map", "missing", "roots", "scalars", "training", "words")
+    __slots__ = ("first", "looks", "map", "missing", "roots", "scalars", "training", "words")
 
     def __init__(self, training: LiveTraining, writer: Writer) -> None:
         self.training = training
         self.words = Words()
+        self.first = FirstPass()
         self.scalars = Scalars(writer, training.number)
         self.map: Map | None = None
         self.looks: Looks | None = None
@@ -87,8 +87,12 @@ def name_places(
             tops.append(top)
     inside = {id(child) for top in tops for child in top.modules() if child is not top}
     tops = [top for top in tops if id(top) not in inside]
-    names = [given.get(id(top), name) for top, name in zip(tops, variable_names(tops), strict=True)]
+    names = variable_names(tops, given)
     held = {id(parameter) for top in tops for parameter in top.parameters()}
+    if search and any(key not in held for key in training.parameters):
+        tops += _holders(training, held)
+        names = variable_names(tops, given)
+        held = {id(parameter) for top in tops for parameter in top.parameters()}
     loose: list[tuple[str, torch.Tensor]] = []
     for key, reference in training.parameters.items():
         tensor = reference()
@@ -101,9 +105,20 @@ def name_places(
     return found
 
 
-def kinds(module: torch.nn.Module) -> dict[str, Any]:
-    """Class names inside a module, with how often each occurs."""
-    counts: dict[str, int] = {}
-    for child in module.modules():
-        counts[type(child).__name__] = counts.get(type(child).__name__, 0) + 1
-    return counts
+def _holders(training: LiveTraining, held: set[int]) -> list[torch.nn.Module]:
+    """Modules that hold optimised parameters though no forward of theirs was seen."""
+    missing = {
+        key
+        for key, ref in training.parameters.items()
+        if key not in held and isinstance(ref(), torch.nn.Parameter)
+    }
+    direct = [
+        module
+        for module in live_modules()
+        if any(id(one) in missing for one in module._parameters.values() if one is not None)
+    ]
+    tops: list[torch.nn.Module] = []
+    for top in topmost(direct).values() if direct else ():
+        if not any(unwrap(top) is other for other in tops):
+            tops.append(unwrap(top))
+    return tops
