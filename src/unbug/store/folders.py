@@ -46,10 +46,10 @@ def label(name: str) -> str:
         kind = unicodedata.category(sign)
         bad = sign in _FORBIDDEN or kind[0] in "CZ"
         kept.append("-" if bad else sign)
-    text = "-".join(part for part in "".join(kept).split("-") if part.strip(".")).strip(".~ ")
+    text = "-".join(part for part in "".join(kept).split("-") if part.strip(".")).strip(".~-")
     while len(text.encode()) > _MAX_LABEL:
         text = text[:-1]
-    text = text.rstrip(".-") or "run"
+    text = text.rstrip(".~-") or "run"
     return f"{text}-run" if text.split(".")[0].casefold() in _RESERVED else text
 
 

@@ -96,6 +96,9 @@ class RunReader:
                 training = Training(**given)
             except TypeError:
                 continue
+            counts = (training.number, training.steps, training.parameters, training.same_as or 0)
+            if not all(isinstance(count, int) for count in counts):
+                continue
             known = found.get(training.number)
             if known is not None and event.rank and known.steps >= training.steps:
                 continue
@@ -109,7 +112,10 @@ class RunReader:
             self._folded = {}
             for number in every:
                 seen, root = {number}, number
-                while (same := every[root].same_as) is not None and same in every and same not in seen:
+                while (same := every[root].same_as) is not None and same in every:
+                    if same in seen:  # They claim to be each other: the first one stands for all.
+                        root = min(seen)
+                        break
                     root = same
                     seen.add(root)
                 if root != number:

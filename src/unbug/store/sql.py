@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from unbug.errors import QueryError
@@ -68,30 +69,41 @@ def query(
 
 
 def _answer(connection: Any, sql: str, rows: int, timeout_s: float) -> pa.Table:
+    """Ask in a thread of its own: DuckDB looks for Ctrl-C too rarely, a waiting main thread sees it."""
     import duckdb
 
-    late = threading.Event()
+    answers: list[pa.Table] = []
+    failures: list[Exception] = []
+    done = threading.Event()
 
-    def stop() -> None:
-        late.set()
-        connection.interrupt()
+    def ask() -> None:
+        try:
+            relation = connection.sql(sql)
+            if relation is None:
+                failures.append(QueryError(sql, "it returns nothing; start with SELECT"))
+            else:
+                answers.append(relation.limit(rows).to_arrow_table())
+        except (duckdb.Error, RuntimeError) as error:
+            failures.append(error)
+        finally:
+            done.set()
 
-    timer = threading.Timer(timeout_s, stop)
-    timer.daemon = True
-    timer.start()
+    threading.Thread(target=ask, name="unbug-query", daemon=True).start()
+    until = time.monotonic() + timeout_s
     try:
-        relation = connection.sql(sql)
-        if relation is None:
-            raise QueryError(sql, "it returns nothing; start with SELECT")
-        return relation.limit(rows).to_arrow_table()
-    except duckdb.InterruptException:
-        if late.is_set():
-            raise QueryError(sql, f"it took longer than {timeout_s:g} s; ask for less") from None
-        raise KeyboardInterrupt from None
-    except (duckdb.Error, RuntimeError) as error:
-        raise QueryError(sql, _reason(error)) from None
-    finally:
-        timer.cancel()
+        while not done.wait(0.1) and time.monotonic() < until:
+            pass
+        late = not done.is_set()
+    finally:  # Ctrl-C too: the connection cannot be closed before the query has ended.
+        while not done.is_set():
+            connection.interrupt()
+            done.wait(0.1)
+    if answers:
+        return answers[0]
+    if late:
+        raise QueryError(sql, f"it took longer than {timeout_s:g} s; ask for less") from None
+    failure = failures[0]
+    raise failure if isinstance(failure, QueryError) else QueryError(sql, _reason(failure)) from None
 
 
 def _reason(error: Exception) -> str:
