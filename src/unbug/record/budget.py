@@ -19,6 +19,8 @@ __all__ = ["DEAR", "DEAR_GAP", "FULL_STEPS", "Budget", "Item", "Rotation", "full
 FULL_STEPS = 20
 """Steps of a training that are recorded in full if the allowance allows."""
 DEAR, DEAR_GAP = 0.05, 220
+_WARM = 3
+"""Steps whose looks cost more than later ones, as they warm caches: their price says little."""
 _LAST_FULL = 400
 _STARVED = 8
 """Gaps after which one item is looked at even without credit: a share of a per mille."""
@@ -199,6 +201,8 @@ class Budget:
         if step >= _LAST_FULL or self.allowance_ns <= 0:
             return False
         cost = rotation.cost_of_all()
+        if step < _WARM:
+            return cost * (_WARM - step) <= self.allowance_ns
         if step < FULL_STEPS:
             return cost * (FULL_STEPS - step) <= self.allowance_ns
         return full_by_schedule(step) and cost <= self.allowance_ns

@@ -17,14 +17,15 @@ __all__ = ["Progress"]
 class Progress:
     """Mutable; one for the process."""
 
-    __slots__ = ("batch", "clips", "device_losses", "expects_batch", "inside", "loss", "losses", "micro",
-                 "open", "stale", "wait_s", "waits")  # fmt: skip
+    __slots__ = ("backwards", "batch", "clips", "device_losses", "expects_batch", "inside", "loss", "losses",
+                 "micro", "open", "stale", "wait_s", "waits")  # fmt: skip
 
     def __init__(self) -> None:
         self.open = False
         self.inside = False
         self.expects_batch = True
         self.stale = False
+        self.backwards = 0
         self.loss = 0.0
         self.losses = 0
         self.micro = 0
@@ -57,6 +58,7 @@ class Progress:
         counts = not self.inside
         self.inside = in_step
         self.micro += 1
+        self.backwards += 1
         self.expects_batch = counts and not in_step
         if counts:
             self.take(tensors)

@@ -75,8 +75,11 @@ class Steps:
         state = core.trainings.state(optimizer)
         watched = self._enter(state)
         primary = watched.training.primary is state
+        if primary:
+            self.word_may_end()
         core.letters.step_begins("S" if primary else "s")
-        closure = bool(state.extra.get("closure")) or not core.progress.micro or not core.progress.open
+        closure = state.closure or core.progress.backwards == state.backwards
+        state.backwards = core.progress.backwards
         stale = self.stale_of(state)
         if stale.in_step():
             core.progress.stale = True
@@ -115,7 +118,8 @@ class Steps:
         progress = core.progress
         closure = progress.inside
         if closure:
-            state.extra["closure"] = True
+            state.closure = True
+        state.backwards = progress.backwards
         core.letters.step_ends()
         if watched.map is None:
             self._name(watched)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch.optim import Optimizer
 
@@ -40,7 +40,10 @@ def parameters_of(optimizer: Optimizer) -> list[torch.Tensor]:
 
 @dataclass(slots=True, eq=False)
 class OptimizerState:
-    """What is known of one optimizer."""
+    """What is known of one optimizer.
+
+    `closure` says that it calls backward in its steps, `backwards` how many calls there had been at its last.
+    """
 
     ref: weakref.ref[Optimizer]
     order: int
@@ -55,7 +58,8 @@ class OptimizerState:
     last_step: int = -1
     scaled: bool = False
     scale: float = 1.0
-    extra: dict[str, Any] = field(default_factory=dict)
+    closure: bool = False
+    backwards: int = 0
 
     def refresh(self) -> bool:
         """Take in parameter groups that were added; true if there were any."""
