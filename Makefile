@@ -18,7 +18,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check format generate docs bench faults clean
+.PHONY: help env demo test check format generate docs picture bench faults clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -66,6 +66,10 @@ generate: $(READY) ## write the pages of docs/reference that come from code
 docs: $(READY) ## build the documentation into site/
 	@$(MKDOCS)
 	@echo "site/index.html"
+
+picture: $(READY) ## record the terminal that the README shows
+	@PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python tools/picture.py docs/images/demo.svg --columns 100 -- \
+	  unbug run examples/demo.py
 
 bench: $(PEERS) ## measure cost, logging, reading, crash safety, size, import; one table with the bars
 	@$(BIN)/python tools/bench.py
