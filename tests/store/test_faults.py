@@ -359,6 +359,35 @@ def test_gc_finishes_what_a_dead_writer_left(
     assert _values(run_path, "x") == [float(step) for step in range(30)]
 
 
+@pytest.mark.parametrize("kind", ["s", "e"])
+def test_a_damaged_segment_is_neither_merged_nor_deleted(
+    run_path: Path, user_series: Callable[..., tuple[Series, ...]], kind: str
+) -> None:
+    writer = open_writer(run_path, roll_flushes=1)
+    group = writer.group(user_series("x"))
+    for step in range(20):
+        writer.row(group, (float(step),), t_ns=step, step=step)
+        writer.event("console", {"text": str(step)}, t_ns=step)
+        writer.flush()
+        if step == 5:
+            writer.maintain(budget_s=60.0)
+            (damaged,) = writer.folder.glob(f"{kind}-000003-*")
+            content = bytearray(damaged.read_bytes())
+            content[len(content) // 2] ^= 255
+            damaged.write_bytes(content)
+    writer.maintain(budget_s=60.0)
+    writer.close()
+    assert damaged.read_bytes() == content
+    assert "1 damaged segments were left unmerged" in writer.lost
+    reader = open_reader(run_path)
+    steps = reader.read(reader.find(name="x")[0]).step.tolist()
+    texts = [int(event.fields["text"]) for event in reader.events("console")]
+    without = [step for step in range(20) if step != 3]
+    assert (steps, texts) == ((without, list(range(20))) if kind == "s" else (list(range(20)), without))
+    assert any(damaged.name in fault for fault in reader.faults)
+    reader.close()
+
+
 def test_two_mergers_at_once_do_no_harm(
     run_path: Path, user_series: Callable[..., tuple[Series, ...]]
 ) -> None:

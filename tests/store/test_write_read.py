@@ -163,7 +163,7 @@ class Store(RuleBasedStateMachine):
 
 TestStore = Store.TestCase
 TestStore.settings = settings(
-    max_examples=60, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=40, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 
@@ -172,7 +172,7 @@ def test_a_long_run_of_small_flushes_ends_in_few_files(tmp_path: Path) -> None:
     writer = open_writer(path, roll_flushes=2)
     loss = writer.group([Series(name="loss.value", place=Place(path="loss", kind="loss"))])
     rare = writer.group([Series(name="rare", place=Place(path="loss", kind="loss"))])
-    for step in range(700):
+    for step in range(600):
         writer.row(loss, (step / 7,), t_ns=step, training=0, step=step, phase=0)
         if step % 100 == 0:
             writer.row(rare, (-1.0,), t_ns=step, training=0, step=step, phase=0)
@@ -186,14 +186,14 @@ def test_a_long_run_of_small_flushes_ends_in_few_files(tmp_path: Path) -> None:
     reader = open_reader(path)
     (series,) = reader.find(name="loss.value")
     points = reader.read(series)
-    assert points.step.tolist() == list(range(700))
-    assert points.values.tolist() == [step / 7 for step in range(700)]
+    assert points.step.tolist() == list(range(600))
+    assert points.values.tolist() == [step / 7 for step in range(600)]
     assert reader.read(series, start=500, stop=510).step.tolist() == list(range(500, 510))
     assert reader.read(series, training=1).step.tolist() == []
     assert [event.fields["text"] for event in reader.events("console")] == [
-        str(s) for s in range(0, 700, 100)
+        str(s) for s in range(0, 600, 100)
     ]
-    assert reader.trainings() == (Training(number=0, steps=700),)
+    assert reader.trainings() == (Training(number=0, steps=600),)
     assert reader.find(name="rare", training=0) == reader.find(name="rare") != ()
     assert reader.find(name="rare", training=5) == ()
     reader.close()

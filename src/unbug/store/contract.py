@@ -81,7 +81,7 @@ class Writer(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Points:
-    """Raw rows of one series, in the order of (attempt, step, micro, t_ns). Every array is `(rows,)`.
+    """Raw rows of one series, by (attempt, training, step, micro, t_ns). Every array is `(rows,)`.
 
     `step` is the key; `user_step` is NaN where the user gave none.
     """

@@ -206,15 +206,17 @@ class Merger:
         """Make one segment of neighbours, then delete these."""
         whole = SegmentName(names[0].kind, names[0].low, names[-1].high, max(name.thinned for name in names))
         if whole.kind == "e":
-            lines = [
-                line
-                for name in names
-                for payload in EventSegment(self.folder / str(name)).payloads
-                for line in _decoded(payload)
-            ]
+            segments = [EventSegment(self.folder / str(name)) for name in names]
+            damaged = {name for name, one in zip(names, segments, strict=True) if one.faults}
+            self._refused |= damaged
+            if damaged:
+                return
+            lines = [line for one in segments for payload in one.payloads for line in _decoded(payload)]
             yield from self._write_events(whole, lines)
         else:
             yield from self._weave(names, whole, thin=False)
+            if self._refused.intersection(names):
+                return
         for name in names:
             (self.folder / str(name)).unlink(missing_ok=True)
 
@@ -244,7 +246,8 @@ class Merger:
             out.finish()
             self._dropped += out.dropped - before
         except FormatError:
-            self._refused.update(names)
+            damaged = {name for name, one in zip(names, segments, strict=True) if not one.is_whole()}
+            self._refused |= damaged or set(names)
         finally:
             if out is not None:
                 out.abandon()

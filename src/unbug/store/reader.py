@@ -46,6 +46,7 @@ class RunReader:
 
     def _reset(self) -> None:
         self._index: dict[Identity, tuple[Series, list[tuple[Source, int, int]]]] | None = None
+        self._by_name: dict[str, list[tuple[Series, list[tuple[Source, int, int]]]]] = {}
         self._folded: dict[int, int] | None = None
         self._trainings: tuple[Training, ...] | None = None
 
@@ -156,6 +157,8 @@ class RunReader:
                         entry = index.setdefault(_identity(series), (series, []))
                         entry[1].append((source, group.number, column))
             self._index = index
+            for entry in index.values():
+                self._by_name.setdefault(entry[0].name, []).append(entry)
         return self._index
 
     def places(self) -> tuple[Place, ...]:
@@ -186,10 +189,10 @@ class RunReader:
         """See `contract.Reader.find`."""
         members = None if training is None else {int(number) for number in self._members(training)}  # type: ignore[union-attr]
         found = []
-        for series, where in self._series_index().values():
+        index = self._series_index()
+        for series, where in index.values() if name is None else self._by_name.get(name, ()):
             if (
-                (name is None or series.name == name)
-                and (place is None or series.place.path == place)
+                (place is None or series.place.path == place)
                 and (statistic is None or series.statistic == statistic)
                 and (origin is None or series.origin == origin)
                 and (

@@ -193,6 +193,11 @@ class Segment:
         columns = [self.column(block, len(KEYS) + at) for at in range(int(record["width"]))]
         return Rows(keys, user_step, np.stack(columns, axis=1) if columns else np.zeros((len(keys), 0)))
 
+    def is_whole(self) -> bool:
+        """Whether the checksum of every block holds. Reads all of the file."""
+        data = read_from(self.path, 0, limit=_MAX_SEGMENT)
+        return sum(1 for _ in scan(data, len(SEGMENT_MAGIC))) == len(self.index)
+
     def payload(self, block: int) -> bytes:
         """A block as it is stored.
 

@@ -20,6 +20,7 @@ class Losses:
     def __init__(self) -> None:
         self.malformed = self.events = 0
         self.detail_shed = self.rows_shed = self.rows_full = self.rows_left = 0
+        self.bytes_left = 0
         self._failures: dict[str, int] = {}
 
     def disk(self, error: OSError) -> None:
@@ -37,12 +38,13 @@ class Losses:
             (self.rows_shed, "rows of scalars were given up, since the disk took nothing"),
             (self.rows_full, "rows were dropped, since the queue was full"),
             (self.rows_left, "rows were still waiting for the disk at the end"),
+            (self.bytes_left, "bytes of rows were still waiting for the disk at the end"),
             (self.events, "events were given up"),
             (self.malformed, "rows or events were left out: not numbers of the declared series"),
         ):
             if count:
                 said.append(f"{count} {what}")
-        if waiting and not self.rows_left:
+        if waiting:
             said.append("some rows are waiting for the disk")
         return tuple(said)
 

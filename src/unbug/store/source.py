@@ -50,6 +50,7 @@ class Source:
         self._covered: dict[int, frozenset[str]] = {}
         self._sorted: dict[int, Sorted] = {}
         self._sorted_blobs: Sorted | None = None
+        self._trainings: dict[int, set[int]] = {}
         self._lines: dict[int, Any] = {}
 
     @property
@@ -84,6 +85,7 @@ class Source:
                 break
         if changed:
             self._sorted.clear()
+            self._trainings.clear()
             self._sorted_blobs = None
         return changed
 
@@ -256,6 +258,12 @@ class Source:
 
     def trainings_of(self, group: int) -> set[int]:
         """Numbers of the trainings in which the group has rows."""
+        known = self._trainings.get(group)
+        if known is None:
+            known = self._trainings[group] = self._trainings_of(group)
+        return known
+
+    def _trainings_of(self, group: int) -> set[int]:
         info = self.definitions.groups[group]
         found: set[int] = set()
         for segment in self.of_class(_CLASS_OF[info.kind]):

@@ -75,6 +75,7 @@ class RunWriter:
         self._new: list[Mapping[str, Any]] = [{"writer": dict(header)}]
         self._encoder, self._widths, self._kinds = Encoder(), list[int](), list[GroupKind]()
         self._defining, self._flushing = threading.Lock(), threading.Lock()
+        self._tending = threading.Lock()
         self._losses = Losses()
         self._overflow = 0
         self._number, self._flushes = 0, 0
@@ -233,8 +234,14 @@ class RunWriter:
 
     def maintain(self, *, budget_s: float = 0.05) -> None:
         """Turn rolled logs into segments, merge these, thin detail: as much as fits in about `budget_s`."""
-        if self._closed or self._number == 0:
+        if self._closed or self._number == 0 or not self._tending.acquire(blocking=False):
             return
+        try:
+            self._maintain(budget_s)
+        finally:
+            self._tending.release()
+
+    def _maintain(self, budget_s: float) -> None:
         if self._merger is None:
             from unbug.store.merge import Merger
 
@@ -255,7 +262,7 @@ class RunWriter:
         """What could not be kept, in words."""
         self._losses.rows_full += self._overflow
         self._overflow = 0
-        waiting = self._log.backlog > len(LOG_MAGIC)
+        waiting = self._log.backlog > len(LOG_MAGIC) and not self._closed
         return (*self._losses.in_words(waiting=waiting), *(self._merger.in_words() if self._merger else ()))
 
     def close(self, *, deadline_s: float = 1.0) -> None:
@@ -269,15 +276,21 @@ class RunWriter:
                 self._closed = True
                 self._log.close()
                 self._definitions.close()
-                if self._merger is not None:
-                    self._merger.close()
+                if self._log.backlog > len(LOG_MAGIC):
+                    self._losses.bytes_left = self._log.backlog
+                if self._tending.acquire(timeout=deadline_s):
+                    try:
+                        if self._merger is not None:
+                            self._merger.close()
+                    finally:
+                        self._tending.release()
         finally:
             self._flushing.release()
 
     def _disown(self) -> None:
         """In a forked child: the files are the parent's."""
         self._closed = True
-        self._flushing, self._defining = threading.Lock(), threading.Lock()
+        self._flushing, self._defining, self._tending = (threading.Lock() for _ in range(3))
         self._queue.clear()
         self._events.clear()
         self._log.close()
