@@ -66,7 +66,7 @@ try:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for _ in range(20):
         optimizer.zero_grad()
-        api_key = "{SECRETS["source"]}"; loss = nn.functional.mse_loss(model(torch.ones(8, 4)), torch.ones(8, 2))
+        key = "{SECRETS["source"]}"; loss = nn.functional.mse_loss(model(torch.ones(8, 4)), torch.ones(8, 2))
         loss.backward()
         optimizer.step()
 finally:

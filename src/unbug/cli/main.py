@@ -108,8 +108,9 @@ def _dispatch(argv: list[str]) -> int:
     if options.command is None:
         parser.print_help()
         return 0
-    code = int(_load(options.command).run(options) or 0)
-    sys.stdout.flush()
+    code = int(_load(options.command).run(options))
+    if options.command != "run":  # after that one, the streams are as the program left them
+        sys.stdout.flush()
     return code
 
 

@@ -8,15 +8,16 @@ import sys
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unbug.errors import UsageError
 from unbug.session import current
-from unbug.session.children import attach_child
 from unbug.session.ending import Ending
-from unbug.session.recording import Recording
 from unbug.session.session import Session
 from unbug.settings import resolve
+
+if TYPE_CHECKING:
+    from unbug.session.recording import Recording
 
 __all__ = ["run"]
 
@@ -63,6 +64,9 @@ def run(
     settings = resolve(flags, spelling="")
     if not settings["enabled"]:
         return Session(None, owns=False)
+    from unbug.session.children import attach_child
+    from unbug.session.recording import Recording
+
     parents = os.environ.get("UNBUG_RUN_PATH")
     if parents and current.recording() is None and Path(parents).is_dir():
         attach_child(parents)  # a child of a recorded program joins, even before it imports torch

@@ -42,7 +42,8 @@ class ChildRecording:
         redactor = Redactor.of_process(sys.orig_argv, os.environ)
         self._late = LateWriter(self._open)
         self.writer = RedactingWriter(self._late, redactor)
-        self.faults.writer = self.writer
+        self.writer.on_fault = self.faults.tell
+        self.faults.attach(self.writer)
         self.observer = Observer(self.writer, self.faults, budget=settings["budget"], every=settings["every"])
         self._sources = Sources(self.writer, redactor, how=settings["privacy.source"], roots=(settings.base,))
         self._background = Background(self.faults)

@@ -41,8 +41,7 @@ def close(recording: Recording, ending: Ending) -> int:
     faults = recording.faults
     with _uninterrupted() as interrupt:
         _undo(recording)
-        with faults.guard("writing the end"):
-            _write_end(recording, ending)
+        _write_end(recording, ending)
         diagnosis = None
         with faults.guard("diagnosing"):
             left = max(CLOSING_S - RESERVE_S - (time.monotonic() - began), LEAST_S)
@@ -50,13 +49,12 @@ def close(recording: Recording, ending: Ending) -> int:
         with faults.guard("writing the status"):
             if diagnosis is not None:
                 recording.live.tell(diagnosis.findings, aloud=False)
-            recording.writer.flush()
             recording.end_status(ending)
-        with faults.guard("closing the run"):
-            recording.live.close()
-            recording.writer.close(deadline_s=max(CLOSING_S - (time.monotonic() - began), 0.1))
         with faults.guard("saying what was found"):
             _speak(recording, diagnosis)
+        with faults.guard("writing"):
+            recording.live.close()
+            recording.writer.close(deadline_s=max(CLOSING_S - (time.monotonic() - began), 0.1))
     if interrupt.asked and ending.state is not RunState.INTERRUPTED:
         raise KeyboardInterrupt
     found = diagnosis or recording.live.last
@@ -78,9 +76,19 @@ def _undo(recording: Recording) -> None:
 
 
 def _write_end(recording: Recording, ending: Ending) -> None:
-    writer, now_ns = recording.writer, time.monotonic_ns()
-    recording.sources.take_new()
-    facts = torch_facts()
+    writer, now_ns, faults = recording.writer, time.monotonic_ns(), recording.faults
+    with faults.guard("keeping the source"):
+        recording.sources.take_new()
+    with faults.guard("writing the end"):
+        _say_how_it_ended(recording, ending, now_ns=now_ns)
+    with faults.guard("writing"):
+        writer.flush()
+    with faults.guard("writing the status"):
+        recording.end_status(ending)
+
+
+def _say_how_it_ended(recording: Recording, ending: Ending, *, now_ns: int) -> None:
+    writer, facts = recording.writer, torch_facts()
     if facts:
         writer.event("environment", {"torch": facts}, t_ns=now_ns)
     if ending.error:
@@ -95,21 +103,19 @@ def _write_end(recording: Recording, ending: Ending) -> None:
     coverage["live_cpu_s"] = round(recording.live.cpu_s, 4)
     coverage["lost"] = list(writer.lost)
     writer.event("coverage", coverage, t_ns=now_ns)
-    writer.flush()
-    recording.end_status(ending)
 
 
 def _diagnose(recording: Recording, interrupt: _Interrupt, *, timeout_s: float | None) -> Diagnosis | None:
     """The findings of the whole run; None where that takes too long, or somebody is waiting."""
 
-    def look() -> tuple[Diagnosis, float | None]:
+    def look() -> tuple[Diagnosis, float | None, int]:
         from unbug.detect import diagnose
         from unbug.store import open_reader
 
         reader = open_reader(recording.path)
         try:
             found = diagnose(reader, settings=recording.rule_settings)
-            return found, _last_loss(reader)
+            return found, _last_loss(reader), sum(one.steps for one in reader.trainings())
         finally:
             reader.close()
 
@@ -122,8 +128,8 @@ def _diagnose(recording: Recording, interrupt: _Interrupt, *, timeout_s: float |
         if bounded is None:
             return None
         answer = bounded
-    diagnosis, last_loss = answer
-    recording.take(counts(diagnosis.findings), last_loss)
+    diagnosis, last_loss, steps = answer
+    recording.take(counts(diagnosis.findings), last_loss, steps)
     for fault in diagnosis.faults:
         text = f"{fault.rule or 'a plug-in'}: {fault.error}"
         recording.faults.report(f"rule {fault.rule}" if fault.rule else "loading rules", RuntimeError(text))

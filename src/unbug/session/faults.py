@@ -26,31 +26,38 @@ class Faults:
     def __init__(self, *, strict: bool = False, stream: Callable[[], TextIO] = lambda: sys.stderr) -> None:
         self.strict = strict
         self.told: list[str] = []
-        self.writer: Writer | None = None
+        self._writer: Writer | None = None
         self._stream = stream
         self._waiting: list[dict[str, str]] = []
         self._seen: set[str] = set()
 
     @contextmanager
-    def guard(self, where: str, *, only_once: bool = False) -> Iterator[None]:
+    def guard(self, where: str) -> Iterator[None]:
         """Let nothing out that failed in `where`. Interrupts pass."""
         try:
             yield
         except Exception as error:
             if self.strict:
                 raise
-            if not (only_once and where in self._seen):
-                self.report(where, error)
+            self.report(where, error)
 
     def report(self, where: str, error: BaseException) -> None:
         """Write the failure to the run and say one line about it, once for each place."""
         text = f"{type(error).__name__}: {error}"
         trace = "".join(traceback.format_exception(error, limit=-20))
+        self.tell(where, text)
         self._waiting.append({"where": where, "error": text, "traceback": trace})
-        if self.writer is not None:
-            for fields in self._waiting:
-                self.writer.event("fault", fields, t_ns=time.monotonic_ns())
-            self._waiting.clear()
+        if self._writer is not None:
+            self.attach(self._writer)
+
+    def attach(self, writer: Writer) -> None:
+        """Write to this from now on, first what failed before it was there."""
+        self._writer = writer
+        while self._waiting:
+            writer.event("fault", self._waiting.pop(0), t_ns=time.monotonic_ns())
+
+    def tell(self, where: str, text: str) -> None:
+        """Say that something failed, once for each place; also of what the recorder wrote by itself."""
         if where not in self._seen:
             self._seen.add(where)
             self.told.append(f"{where}: {text}")

@@ -19,14 +19,14 @@ __all__ = ["LiveFindings", "counts", "reaches"]
 
 SHARE = 0.003
 """Of the wall time, which a look at the whole run may take."""
-FIRST_S, SHORTEST_S = 2.0, 2.0
+FIRST_S, SHORTEST_S = 1.0, 2.0
 
 
 class LiveFindings:
     """Looks at the run as far as it is written, and tells what is new.
 
     Args:
-        torch_is_there: Nothing is loaded before the program itself loads torch.
+        position: Training, step, micro and phase now. Nothing is loaded or read before a training has begun.
     """
 
     def __init__(
@@ -36,29 +36,32 @@ class LiveFindings:
         voice: Voice,
         settings: RuleSettings,
         *,
-        torch_is_there: Callable[[], bool],
+        position: Callable[[], tuple[int, int, int, int]],
     ) -> None:
         self._path, self._writer, self._voice, self._settings = path, writer, voice, settings
-        self._torch_is_there = torch_is_there
+        self._position = position
         self._reader: Reader | None = None
         self._told: set[tuple[str, int]] = set()
-        self._due = time.monotonic() + FIRST_S
+        self._due: float | None = None
         self.looks, self.cpu_s = 0, 0.0
         self.last: Diagnosis | None = None
 
     def look(self) -> None:
         """Look if it is time to; called every tick."""
-        now = time.monotonic()
-        if now < self._due or not self._torch_is_there():
+        now, training = time.monotonic(), self._position()[0]
+        if self._due is None and training >= 0:
+            self._due = now + FIRST_S
+        if self._due is None or now < self._due:
             return
+        from unbug.detect import diagnose  # what loading costs is paid once, and no measure of the next look
+
         began = time.thread_time()
-        self._diagnose()
+        self._diagnose(diagnose)
         spent = time.thread_time() - began
         self.looks, self.cpu_s = self.looks + 1, self.cpu_s + spent
         self._due = time.monotonic() + max(spent / SHARE, SHORTEST_S)
 
-    def _diagnose(self) -> None:
-        from unbug.detect import diagnose
+    def _diagnose(self, diagnose: Callable[..., Diagnosis]) -> None:
         from unbug.store import open_reader
 
         if self._reader is None:

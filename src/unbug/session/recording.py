@@ -67,12 +67,13 @@ class Recording:
         self._identity = process_identity()
         self._raw = open_writer(self.path, disk_bytes=settings["disk"])
         self.writer = RedactingWriter(self._raw, self._redactor)
-        self.faults.writer = self.writer
+        self.writer.on_fault = self.faults.tell
+        self.faults.attach(self.writer)
         self.observer = Observer(self.writer, self.faults, budget=settings["budget"], every=settings["every"])
         self.forget_torch: Callable[[], None] = lambda: None
         self.inherited = Inherited(self.path, settings)
         self.live = LiveFindings(
-            self.path, self.writer, self.voice, self.rule_settings, torch_is_there=lambda: self.observer.is_on
+            self.path, self.writer, self.voice, self.rule_settings, position=self.observer.position
         )
         self.sources = Sources(
             self.writer, self._redactor, how=settings["privacy.source"], roots=(*roots, settings.base)
@@ -82,6 +83,7 @@ class Recording:
         self.closed = False
         self._findings: Mapping[str, int] = {}
         self._last_loss: float | None = None
+        self._steps: int | None = None
         with self.faults.guard("asking git"):
             answers = git.answers(self._redactor)
             if answers:
@@ -98,8 +100,11 @@ class Recording:
                 self.sources.take(main)
         with self.faults.guard("keeping the console"):
             self.capture.install()
+        with self.faults.guard("sampling resources"):
+            self.background.every(SAMPLE_S, "sampling resources", self._resources())
         self._jobs()
-        self.writer.flush()
+        with self.faults.guard("writing"):
+            self.writer.flush()
         self.background.start()
         _alive.add(self)
         self.inherited.give()
@@ -110,7 +115,6 @@ class Recording:
         every(TICK_S, "keeping the console", self.capture.drain)
         every(TICK_S, "writing", self._write)
         every(TICK_S, "merging", self.writer.maintain)
-        every(SAMPLE_S, "sampling resources", self._resources())
         every(SAMPLE_S, "keeping the source", self.sources.take_new)
         every(SAMPLE_S, "writing the status", lambda: self.writer.status(self._status(RunState.RUNNING)))
         every(float("inf"), "listing packages", lambda: self._environment({"packages": packages()}))
@@ -134,9 +138,9 @@ class Recording:
         """Facts that were not known when the manifest was written; readers lay them over it."""
         self.writer.event("environment", fields, t_ns=time.monotonic_ns())
 
-    def take(self, findings: Mapping[str, int], last_loss: float | None) -> None:
+    def take(self, findings: Mapping[str, int], last_loss: float | None, steps: int) -> None:
         """Keep what the last diagnosis said, for the status."""
-        self._findings, self._last_loss = findings, last_loss
+        self._findings, self._last_loss, self._steps = findings, last_loss, steps
 
     def end_status(self, ending: Ending) -> None:
         """Write how the program ended."""
@@ -153,7 +157,7 @@ class Recording:
             state=state,
             updated_ns=time.time_ns(),
             trainings=training + 1,
-            steps=step + 1,
+            steps=step + 1 if self._steps is None else self._steps,
             last_loss=self._last_loss,
             findings=dict(self._findings),
             lost=self.writer.lost,

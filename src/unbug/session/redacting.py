@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from unbug.types import Phase
@@ -21,6 +21,7 @@ class RedactingWriter:
     def __init__(self, writer: Writer, redactor: Redactor) -> None:
         self._writer = writer
         self._json = redactor.json
+        self.on_fault: Callable[[str, str], None] = lambda where, error: None
         # The hot path is the writer's own bound method: nothing of ours is called for a row.
         self.row = writer.row
         self.group = writer.group
@@ -41,6 +42,8 @@ class RedactingWriter:
     ) -> None:
         """Queue one event, redacted."""
         clean = self._json(fields)
+        if kind == "fault":
+            self.on_fault(str(clean.get("where", "")), str(clean.get("error", "")))
         self._writer.event(kind, clean, t_ns=t_ns, training=training, step=step, micro=micro, phase=phase)
 
     def training(self, training: Training) -> None:

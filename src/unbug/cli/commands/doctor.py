@@ -120,8 +120,7 @@ def _hooks() -> Iterator[Check]:
 
     try:
         for told in self_test():
-            says = told.detail or "works" if told.ok else f"{told.detail or 'is missing'}; {told.without}"
-            yield Check(name=told.name, state="ok" if told.ok else "warning", says=says)
+            yield Check(name=told.name, state="ok" if told.ok else "warning", says=told.says)
     except Exception as error:  # a broken torch is what doctor is asked about
         yield Check(name="hooks", state="error", says=f"{type(error).__name__}: {error}")
 
