@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-import sysconfig
 from types import CodeType, FrameType
 
 from unbug.hooks.contract import Frame
@@ -15,10 +14,8 @@ from unbug.hooks.contract import Frame
 __all__ = ["user_frame"]
 
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_LIBRARY = tuple(
-    {os.path.join(os.path.realpath(sysconfig.get_path(name)), "") for name in ("stdlib", "platstdlib")}
-    | {os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib")}
-)
+_STDLIB = os.path.dirname(os.path.abspath(os.__file__))
+_LIBRARY = (os.path.join(_STDLIB, ""), os.path.join(os.path.realpath(_STDLIB), ""))
 _PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 _MOST = 4096
 

@@ -93,9 +93,15 @@ def _seeding(teller: Teller) -> list[Spec]:
         if value is not RAISED and not teller.quiet():
             teller.tell("seeded", "torch", torch.initial_seed())
 
-    def leave_python(token: Any, value: Any, self: Any, a: Any) -> None:
-        if value is not RAISED and self is _python_generator() and not teller.quiet():
-            teller.tell("seeded", "python", a if isinstance(a, int) else None)
+    def enter_python(a: Any) -> tuple[int | None]:
+        return (
+            a if isinstance(a, int) else None,
+        )  # as given: the function puts a number of its own in its place
+
+    def leave_python(token: tuple[int | None] | None, value: Any, self: Any) -> None:
+        if token is None or value is RAISED or self is not _python_generator() or teller.quiet():
+            return
+        teller.tell("seeded", "python", token[0])
 
     return [
         Spec(
@@ -109,9 +115,10 @@ def _seeding(teller: Teller) -> list[Spec]:
             name="random.Random.seed",
             what="python's generator was seeded",
             guard=f"{_GUARD}, generators of the program's own",
-            enter=_enter_nothing,
+            enter=enter_python,
             leave=leave_python,
-            leave_names=("self", "a"),
+            enter_names=("a",),
+            leave_names=("self",),
         ),
         Spec(
             name="numpy.random.seed",

@@ -162,8 +162,8 @@ def _sees_backward() -> bool:
     leaf = torch.ones(1, requires_grad=True)
     with torch.enable_grad():
         product = leaf * 2.0
-    product.register_hook(lambda gradient: seen.append(in_backward()))
-    torch.autograd.grad(product.sum(), leaf)
+        product.register_hook(lambda gradient: seen.append(in_backward()))
+        torch.autograd.grad(product.sum(), leaf)
     return seen == [True] and not in_backward()
 
 
