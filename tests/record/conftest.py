@@ -21,22 +21,46 @@ def _seeded():
     torch.manual_seed(0)
 
 
+class Relay:
+    """One hub for all tests, as putting it in place takes longer than most; each has its own recorder."""
+
+    def __init__(self):
+        self.recorder = None
+
+    def __getattr__(self, name):
+        def tell(*arguments):
+            if self.recorder is not None:
+                getattr(self.recorder, name)(*arguments)
+
+        return tell
+
+
+@pytest.fixture(scope="package")
+def relay():
+    relay = Relay()
+    hub = Hub(relay)
+    hub.install()
+    relay.hub = hub
+    yield relay
+    hub.remove()
+
+
 @pytest.fixture
-def record():
+def record(relay):
     """`with record(...) as writer:` records what runs inside; `writer.recorder` is the recorder."""
 
     @contextlib.contextmanager
     def recording(**options):
         writer = MemoryWriter()
         recorder = Recorder(writer, random=random.Random(0), **options)
-        hub = Hub(recorder)
-        recorder.bind(hub)
-        writer.recorder, writer.hub = recorder, hub
-        hub.install()
+        recorder.bind(relay.hub)
+        writer.recorder, writer.hub = recorder, relay.hub
+        relay.recorder = recorder
         try:
             yield writer
         finally:
-            hub.remove()
+            relay.recorder = None
+            relay.hub.watch_modules, relay.hub.watch_forwards = False, True
             recorder.close()
         assert not writer.told("fault"), writer.told("fault")
 

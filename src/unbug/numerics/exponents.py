@@ -14,8 +14,8 @@ def exponent_counts(flat: NDArray[np.floating]) -> tuple[int, NDArray[np.int64],
     Args:
         flat: `(elements,)`, float32 or float64.
     Returns:
-        Exponent of the first bin; counts of consecutive exponents, elements with `2**e <= |x| < 2**(e + 1)` (the
-        subnormal ones all in the first bin); number of zeros; number of NaN and infinities.
+        Exponent of the first bin; counts of consecutive exponents, elements with `2**e <= |x| < 2**(e + 1)`
+        (the subnormal ones all in the first bin); number of zeros; number of NaN and infinities.
     Raises:
         TypeError: another dtype.
     """

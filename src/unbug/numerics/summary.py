@@ -1,7 +1,8 @@
 """The stored statistics of an array, in few passes over chunks that stay in the processor's cache.
 
-A finite sum of squares proves that there is no NaN and no infinity, so that the passes that look for these are made
-only where they are needed. Sums are float32 products added up by BLAS within a chunk and float64 across chunks.
+A finite sum of squares proves that there is no NaN and no infinity, so that the passes that look for these are
+made only where they are needed. Within a chunk BLAS adds up products in the array's own precision, across chunks
+sums are float64.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ CHUNK = 32768
 """Elements looked at in one go: 128 kB of float32, measured best between 16 Ki and 64 Ki."""
 
 _CANCELLED = 1e-3
-"""Below this share of the sum of squares, m2 = sum(x^2) - n mean^2 has lost too many digits: a second pass follows."""
+"""Below this share of the sum of squares, m2 = sum(x^2) - n mean^2 has lost digits: a second pass follows."""
+
+_TINY = 1e-15
+"""Where no element is larger, squares leave the range of float32."""
 
 Array = NDArray[np.floating]
 Chunks = Callable[[], Iterable[Array]]
@@ -61,8 +65,8 @@ def summarize(
     """Compute the stored statistics of all chunks together.
 
     Args:
-        chunks: Called once, or twice where a second pass is needed; gives the same float32 or float64 arrays of at
-            most `CHUNK` elements, one dimension, contiguous.
+        chunks: Called once, or twice where a second pass is needed; gives the same float32 or float64 arrays
+            of at most `CHUNK` elements, one dimension, contiguous.
         limits: Elements at or below the first, or at or above the second, count as saturated.
     Returns:
         One float for each of `types.STORED_STATISTICS`, in that order; mean, m2, min and max are NaN where no
@@ -84,7 +88,7 @@ def summarize(
             zeros += int(np.count_nonzero(np.equal(part, 0, out=mask)))
             if limits is not None:
                 saturated += _outside(part, limits, mask, scratch.other[:size])
-        if not math.isfinite(squares):
+        if not math.isfinite(squares) or 0.0 < max(-low, high) < _TINY:
             return _with_nonfinite(chunks, limits)
         sat = math.nan if limits is None else float(saturated)
         if not count:
@@ -96,7 +100,9 @@ def summarize(
         return (float(count), mean, m2, low, high, float(zeros), 0.0, 0.0, sat)
 
 
-def _outside(part: Array, limits: tuple[float, float], mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> int:
+def _outside(
+    part: Array, limits: tuple[float, float], mask: NDArray[np.bool_], other: NDArray[np.bool_]
+) -> int:
     np.less_equal(part, limits[0], out=mask)
     np.greater_equal(part, limits[1], out=other)
     return int(np.count_nonzero(np.logical_or(mask, other, out=mask)))
@@ -115,7 +121,7 @@ def _second_pass(chunks: Chunks, scratch: Scratch, mean: float, count: int) -> t
 
 
 def _with_nonfinite(chunks: Chunks, limits: tuple[float, float] | None) -> tuple[float, ...]:
-    """The same in float64, leaving NaN and infinities out of the moments; also where squares overflow float32."""
+    """The same in float64, leaving NaN and infinities out; also where squares leave the range of float32."""
     count = zeros = nans = infs = saturated = finite = 0
     mean = m2 = 0.0
     low, high = math.inf, -math.inf

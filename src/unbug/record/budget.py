@@ -159,6 +159,7 @@ class Budget:
         self.base_ns = 0.0
         self._times: list[float] = []
         self._since_dear = DEAR_GAP
+        self._since_look = 0
 
     def passed(self, own_ns: float, spent_ns: float) -> None:
         """A step is over: what the program took, and what was spent on watching it."""
@@ -169,6 +170,7 @@ class Budget:
             if len(self._times) >= _TIMES:
                 self._times = self._times[_TIMES // 2 :]
         self._since_dear += 1
+        self._since_look += 1
         self.credit_ns += own_ns * self.share * self.factor - spent_ns
         limit = self.share * _NS
         self.credit_ns = min(max(self.credit_ns, -limit), limit)
@@ -212,13 +214,15 @@ class Budget:
         if 0 < step < FULL_STEPS and self.allowance_ns > 0:
             share = self.allowance_ns / (FULL_STEPS - step)
             return rotation.take(share, at_most_ns=share, dear=False), True
-        if self._since_dear >= _STARVED * DEAR_GAP:
-            taken = rotation.take(math.inf, at_most_ns=self.median_ns * DEAR, dear=True)[:1]
+        if self._since_look >= _STARVED * DEAR_GAP:
+            taken = rotation.take(math.inf, at_most_ns=0.0, dear=True)
         elif self.credit_ns <= 0:
             return [], False
         else:
             dear = self._since_dear >= DEAR_GAP
             taken = rotation.take(self.credit_ns, at_most_ns=self.median_ns * DEAR, dear=dear)
+        if taken:
+            self._since_look = 0
         if taken and taken[0].cost_ns > self.median_ns * DEAR:
             self._since_dear = 0
             self.dear_taken += 1

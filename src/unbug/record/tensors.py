@@ -20,6 +20,7 @@ __all__ = [
     "Unseen",
     "exponents_of",
     "first_tensor",
+    "flat_view",
     "local",
     "reason_unseen",
     "statistics_of",
@@ -97,7 +98,7 @@ def statistics_of(
     reason = reason_unseen(tensor)
     if reason:
         raise Unseen(reason)
-    flat = _flat(tensor.detach())
+    flat = flat_view(tensor.detach())
     if flat is not None and tensor.dtype in _DIRECT:
         return summarize(chunked(flat.numpy()), scratch, limits=limits)
     whole = tensor.detach()
@@ -113,7 +114,7 @@ def exponents_of(tensor: torch.Tensor, *, looked_at: int = _EXPONENTS_LOOKED_AT)
     reason = reason_unseen(tensor)
     if reason or tensor.dtype in _INTEGERS:
         raise Unseen(reason or "integers")
-    flat = _flat(tensor.detach())
+    flat = flat_view(tensor.detach())
     if flat is None:
         flat = tensor.detach().reshape(-1)
     stride = -(-flat.numel() // looked_at) if flat.numel() else 1
@@ -123,7 +124,7 @@ def exponents_of(tensor: torch.Tensor, *, looked_at: int = _EXPONENTS_LOOKED_AT)
     return (*exponent_counts(array), array.size)
 
 
-def _flat(tensor: torch.Tensor) -> torch.Tensor | None:
+def flat_view(tensor: torch.Tensor) -> torch.Tensor | None:
     """All elements in the order of memory, as a view; None where they do not lie side by side."""
     if tensor.is_neg() or tensor.is_conj():
         return None

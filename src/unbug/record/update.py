@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from unbug.numerics import Scratch
-from unbug.record.tensors import Unseen, reason_unseen, statistics_of
+from unbug.record.tensors import Unseen, flat_view, reason_unseen, statistics_of
 
 __all__ = ["BLOCK", "Before"]
 
@@ -38,9 +38,9 @@ class Before:
             return reason or "not floating point"
         if tensor.device.type != "cpu":
             return "on a device"
-        flat = tensor.detach().reshape(-1) if tensor.is_contiguous() else None
+        flat = flat_view(tensor.detach())
         if flat is None:
-            return "not contiguous"
+            return "not dense"
         size = min(flat.numel(), BLOCK)
         kind = torch.float64 if tensor.dtype == torch.float64 else torch.float32
         used = self._used.get(kind, 0)
@@ -59,10 +59,10 @@ class Before:
     def difference(self, number: int, tensor: torch.Tensor, scratch: Scratch) -> tuple[float, ...] | None:
         """Statistics of the change and, as a tenth number, its 2-norm over that of the block before."""
         kept = self._kept.pop(number, None)
-        if kept is None or tensor.device.type != "cpu" or not tensor.is_contiguous():
+        flat = flat_view(tensor.detach()) if tensor.device.type == "cpu" else None
+        if kept is None or flat is None:
             return None
         block, start, before = kept
-        flat = tensor.detach().reshape(-1)
         if flat.numel() < start + block.numel():
             return None
         with torch.no_grad():
