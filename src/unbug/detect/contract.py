@@ -5,6 +5,7 @@ from unbug.detect.declaration import API_VERSION, Rule, detector, threshold
 from unbug.detect.measures import ADAPTIVE, block_medians, is_matrix, joined, matrices, total_ratio
 from unbug.detect.sites import Site, loss_sites
 from unbug.detect.statement import Finding
+from unbug.detect.structure import common_place, facts_evidence, named, orders, parameter_looks
 from unbug.detect.track import Track
 from unbug.detect.window import Window
 from unbug.types import Event, Evidence, Phase, Place, Severity, Source, Training
@@ -26,13 +27,18 @@ __all__ = [
     "Training",
     "Window",
     "block_medians",
+    "common_place",
     "detector",
     "event",
+    "facts_evidence",
     "fires",
     "is_matrix",
     "joined",
     "loss_sites",
     "matrices",
+    "named",
+    "orders",
+    "parameter_looks",
     "silent",
     "threshold",
     "total_ratio",

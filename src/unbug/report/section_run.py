@@ -40,9 +40,10 @@ def layers_section(window: Window, diagnosis: Diagnosis, *, many: bool) -> Marku
     }
     parameters = _rows(window, ("weight.l2", "grad.l2", "update.ratio", "grad.zero_share"), "grad.l2")
     modules = _rows(
-        window, ("activation.mean", "activation.std", "activation.zero_share", "activation.saturated_share"),
+        window,
+        ("activation.mean", "activation.std", "activation.zero_share", "activation.saturated_share"),
         "activation.std",
-    )  # fmt: skip
+    )
     parts: list[Markup] = []
     if parameters:
         head = (

@@ -56,13 +56,25 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
 _ACT = (Place(path="act1", kind="module", class_name="torch.nn.modules.activation.ReLU", order=0),)
 _SIGMOID = (Place(path="act1", kind="module", class_name="torch.nn.modules.activation.Sigmoid", order=0),)
 CASES = (
-    fires("exactly at both thresholds, from the start", place="act1", places=_ACT,
-          diagnoses=("dead-relu", "bad-init"), activation__zero_share={"act1": [0.99] * 20}),
-    fires("died later", places=_ACT, diagnoses=("dead-relu", "lr-too-high"),
-          activation__zero_share={"act1": [0.5] * 5 + [0.99] * 20}),
+    fires(
+        "exactly at both thresholds, from the start",
+        place="act1",
+        places=_ACT,
+        diagnoses=("dead-relu", "bad-init"),
+        activation__zero_share={"act1": [0.99] * 20},
+    ),
+    fires(
+        "died later",
+        places=_ACT,
+        diagnoses=("dead-relu", "lr-too-high"),
+        activation__zero_share={"act1": [0.5] * 5 + [0.99] * 20},
+    ),
     silent("one step short", places=_ACT, activation__zero_share={"act1": [1.0] * 19}),
     silent("just under the share", places=_ACT, activation__zero_share={"act1": [0.989] * 500}),
-    silent("a gap ends the streak", places=_ACT,
-           activation__zero_share={"act1": [1.0] * 19 + [float("nan")] + [1.0] * 19}),
+    silent(
+        "a gap ends the streak",
+        places=_ACT,
+        activation__zero_share={"act1": [1.0] * 19 + [float("nan")] + [1.0] * 19},
+    ),
     silent("no ReLU", places=_SIGMOID, activation__zero_share={"act1": [1.0] * 50}),
-)  # fmt: skip
+)

@@ -76,11 +76,24 @@ _TANH = Place(path="act", kind="module", class_name="torch.nn.modules.activation
 _AFTER = Place(path="out.weight", kind="parameter", shape=(3, 4), order=2)
 _BEFORE = Place(path="fc.weight", kind="parameter", shape=(4, 4), order=0)
 CASES = (
-    fires("exactly at both thresholds", place="act", places=(_TANH, _AFTER), diagnoses=("saturated-activation",),
-          activation__saturated_share={"act": [0.9] * 20}, input__absmax={"data": [29.9] * 20}),
-    fires("unscaled inputs", places=(_TANH, _AFTER), diagnoses=("unnormalized-input", "saturated-activation"),
-          activation__saturated_share={"act": [0.9] * 20}, input__absmax={"data": [30.0] * 20}),
+    fires(
+        "exactly at both thresholds",
+        place="act",
+        places=(_TANH, _AFTER),
+        diagnoses=("saturated-activation",),
+        activation__saturated_share={"act": [0.9] * 20},
+        input__absmax={"data": [29.9] * 20},
+    ),
+    fires(
+        "unscaled inputs",
+        places=(_TANH, _AFTER),
+        diagnoses=("unnormalized-input", "saturated-activation"),
+        activation__saturated_share={"act": [0.9] * 20},
+        input__absmax={"data": [30.0] * 20},
+    ),
     silent("one step short", places=(_TANH, _AFTER), activation__saturated_share={"act": [1.0] * 19}),
     silent("just under the share", places=(_TANH, _AFTER), activation__saturated_share={"act": [0.899] * 99}),
-    silent("the output of the network", places=(_BEFORE, _TANH), activation__saturated_share={"act": [1.0] * 99}),
-)  # fmt: skip
+    silent(
+        "the output of the network", places=(_BEFORE, _TANH), activation__saturated_share={"act": [1.0] * 99}
+    ),
+)

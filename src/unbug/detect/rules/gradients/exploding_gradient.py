@@ -109,15 +109,42 @@ def _number(value: Any) -> float:
 
 _FC = (Place(path="fc.weight", kind="parameter", shape=(4, 4), order=0),)
 CASES = (
-    fires("exactly at both thresholds", place="fc.weight", places=_FC, grad__l2={"fc.weight": [100.0]},
-          weight__l2={"fc.weight": [1.0]}, update__ratio={"fc.weight": [1.0]}),
-    fires("targets of a large scale", places=_FC, diagnoses=("unnormalized-target", "exploding-gradient"),
-          events=(event("loss_call", function="mse_loss", target_min=0.0, target_max=100.0),),
-          grad__l2={"fc.weight": [500.0]}, weight__l2={"fc.weight": [1.0]}, update__ratio={"fc.weight": [5.0]}),
-    silent("gradient just under", places=_FC, grad__l2={"fc.weight": [99.9]}, weight__l2={"fc.weight": [1.0]},
-           update__ratio={"fc.weight": [50.0]}),
-    silent("large gradient, made harmless", places=_FC, grad__l2={"fc.weight": [1e6] * 9},
-           weight__l2={"fc.weight": [1.0] * 9}, update__ratio={"fc.weight": [0.99] * 9}),
-    silent("a bias, that starts at zero", places=(Place(path="fc.bias", kind="parameter", shape=(4,)),),
-           grad__l2={"fc.bias": [1e6]}, weight__l2={"fc.bias": [1e-3]}, update__ratio={"fc.bias": [1e3]}),
-)  # fmt: skip
+    fires(
+        "exactly at both thresholds",
+        place="fc.weight",
+        places=_FC,
+        grad__l2={"fc.weight": [100.0]},
+        weight__l2={"fc.weight": [1.0]},
+        update__ratio={"fc.weight": [1.0]},
+    ),
+    fires(
+        "targets of a large scale",
+        places=_FC,
+        diagnoses=("unnormalized-target", "exploding-gradient"),
+        events=(event("loss_call", function="mse_loss", target_min=0.0, target_max=100.0),),
+        grad__l2={"fc.weight": [500.0]},
+        weight__l2={"fc.weight": [1.0]},
+        update__ratio={"fc.weight": [5.0]},
+    ),
+    silent(
+        "gradient just under",
+        places=_FC,
+        grad__l2={"fc.weight": [99.9]},
+        weight__l2={"fc.weight": [1.0]},
+        update__ratio={"fc.weight": [50.0]},
+    ),
+    silent(
+        "large gradient, made harmless",
+        places=_FC,
+        grad__l2={"fc.weight": [1e6] * 9},
+        weight__l2={"fc.weight": [1.0] * 9},
+        update__ratio={"fc.weight": [0.99] * 9},
+    ),
+    silent(
+        "a bias, that starts at zero",
+        places=(Place(path="fc.bias", kind="parameter", shape=(4,)),),
+        grad__l2={"fc.bias": [1e6]},
+        weight__l2={"fc.bias": [1e-3]},
+        update__ratio={"fc.bias": [1e3]},
+    ),
+)

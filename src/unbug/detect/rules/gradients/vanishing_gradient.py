@@ -98,14 +98,43 @@ def _constant(values: list[float], steps: int = 10) -> dict[str, list[float]]:
 
 _FADING = [1e-4, 1e-2, 1e-1, 1.0]
 CASES = (
-    fires("exactly at all thresholds", place="0.weight", places=_layers(4), grad__l2=_constant(_FADING),
-          weight__l2=_constant([1.0] * 4)),
-    fires("an adaptive optimizer hides it", severity=Severity.NOTE, places=_layers(4), grad__l2=_constant(_FADING),
-          weight__l2=_constant([1.0] * 4), training=Training(number=0, steps=10, optimizers=("Adam",))),
-    silent("one step short", places=_layers(4), grad__l2=_constant(_FADING, 9), weight__l2=_constant([1.0] * 4, 9)),
-    silent("just above the share", places=_layers(4), grad__l2=_constant([1.01e-4, 1e-2, 1e-1, 1.0]),
-           weight__l2=_constant([1.0] * 4)),
-    silent("too few layers", places=_layers(3), grad__l2=_constant([1e-6, 1e-2, 1.0]), weight__l2=_constant([1.0] * 3)),
-    silent("exactly zero is another fault", places=_layers(4), grad__l2=_constant([0.0, 0.0, 0.0, 1.0]),
-           weight__l2=_constant([1.0] * 4)),
-)  # fmt: skip
+    fires(
+        "exactly at all thresholds",
+        place="0.weight",
+        places=_layers(4),
+        grad__l2=_constant(_FADING),
+        weight__l2=_constant([1.0] * 4),
+    ),
+    fires(
+        "an adaptive optimizer hides it",
+        severity=Severity.NOTE,
+        places=_layers(4),
+        grad__l2=_constant(_FADING),
+        weight__l2=_constant([1.0] * 4),
+        training=Training(number=0, steps=10, optimizers=("Adam",)),
+    ),
+    silent(
+        "one step short",
+        places=_layers(4),
+        grad__l2=_constant(_FADING, 9),
+        weight__l2=_constant([1.0] * 4, 9),
+    ),
+    silent(
+        "just above the share",
+        places=_layers(4),
+        grad__l2=_constant([1.01e-4, 1e-2, 1e-1, 1.0]),
+        weight__l2=_constant([1.0] * 4),
+    ),
+    silent(
+        "too few layers",
+        places=_layers(3),
+        grad__l2=_constant([1e-6, 1e-2, 1.0]),
+        weight__l2=_constant([1.0] * 3),
+    ),
+    silent(
+        "exactly zero is another fault",
+        places=_layers(4),
+        grad__l2=_constant([0.0, 0.0, 0.0, 1.0]),
+        weight__l2=_constant([1.0] * 4),
+    ),
+)

@@ -39,7 +39,7 @@ class Thresholds:
     calls: int = threshold(
         20, unit="calls", low=1, high=10_000, why="fresh networks give small logits at first"
     )
-    width: float = threshold(0.1, unit="of [0, 1]", low=0.0, high=1.0, why="constant outputs prove nothing")
+    width: float = threshold(0.125, unit="of [0, 1]", low=0.0, high=1.0, why="constant outputs prove nothing")
 
 
 @detector(
@@ -64,7 +64,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         low, high = _number(profile["input_min"]), _number(profile["input_max"])
         yield Finding(
             place="loss",
-            message=f"{FUNCTION} is given probabilities: {at.calls} calls with inputs in [{low:.3g}, {high:.3g}]",
+            message=f"{FUNCTION} is given probabilities: inputs in [{low:.3g}, {high:.3g}]",
             advice="remove the sigmoid before the loss, or use binary_cross_entropy (BCELoss)",
             steps=(since, known_at),
             known_at=known_at,
@@ -93,10 +93,10 @@ def _call(calls: int, share: float, low: float = 0.1, high: float = 0.9, *, step
 
 _STEPS = {"loss": [0.69] * 20}
 CASES = (
-    fires("exactly at the thresholds", place="loss", events=(_call(20, 0.99, 0.5, 0.6),)),
+    fires("exactly at the thresholds", place="loss", events=(_call(20, 0.99, 0.5, 0.625),)),
     fires("an unchanged profile holds on", place="loss", events=(_call(1, 1.0),), loss__value=_STEPS),
     silent("one call short", events=(_call(1, 1.0),), loss__value={"loss": [0.69] * 19}),
     silent("just under the share", events=(_call(20, 0.989),)),
-    silent("a narrow band", events=(_call(20, 1.0, 0.5, 0.599),)),
+    silent("a narrow band", events=(_call(20, 1.0, 0.5, 0.62),)),
     silent("logits", events=(_call(20, 0.0, -4.0, 3.0),), loss__value=_STEPS),
 )

@@ -88,16 +88,49 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
 _FC = (Place(path="fc.weight", kind="parameter", shape=(4, 4), order=0),)
 _WEIGHT = {"fc.weight": [1.0] * 4}
 CASES = (
-    fires("exactly at both thresholds", place="optimizer", places=_FC, weight__l2=_WEIGHT,
-          update__ratio={"fc.weight": [0.1, 1.0, 1.0, 0.1]}, loss__value={"loss": [2.0, 2.0, 2.01, 2.0]}),
-    fires("the loss turns NaN", place="optimizer", places=_FC, weight__l2=_WEIGHT,
-          update__ratio={"fc.weight": [1.0, 1.0, 1.0, 1.0]}, loss__value={"loss": [2.0, 1.0, 1.0, float("nan")]}),
-    silent("one step short", places=_FC, weight__l2=_WEIGHT,
-           update__ratio={"fc.weight": [0.1, 1.0, 0.99, 1.0]}, loss__value={"loss": [2.0, 9.0, 9.0, 9.0]}),
-    silent("the loss is no worse", places=_FC, weight__l2=_WEIGHT,
-           update__ratio={"fc.weight": [1.0] * 4}, loss__value={"loss": [2.0, 1.9, 1.8, 1.7]}),
-    silent("the gradient is to blame", places=_FC, weight__l2=_WEIGHT, grad__l2={"fc.weight": [1e3] * 4},
-           update__ratio={"fc.weight": [9.0] * 4}, loss__value={"loss": [2.0, 9.0, 9.0, 9.0]}),
-    silent("weights that start at zero", places=_FC, weight__l2={"fc.weight": [0.0, 0.0, 1.0, 1.0]},
-           update__ratio={"fc.weight": [9.0, 9.0, 0.1, 0.1]}, loss__value={"loss": [2.0, 2.1, 2.1, 2.1]}),
-)  # fmt: skip
+    fires(
+        "exactly at both thresholds",
+        place="optimizer",
+        places=_FC,
+        weight__l2=_WEIGHT,
+        update__ratio={"fc.weight": [0.1, 1.0, 1.0, 0.1]},
+        loss__value={"loss": [2.0, 2.0, 2.01, 2.0]},
+    ),
+    fires(
+        "the loss turns NaN",
+        place="optimizer",
+        places=_FC,
+        weight__l2=_WEIGHT,
+        update__ratio={"fc.weight": [1.0, 1.0, 1.0, 1.0]},
+        loss__value={"loss": [2.0, 1.0, 1.0, float("nan")]},
+    ),
+    silent(
+        "one step short",
+        places=_FC,
+        weight__l2=_WEIGHT,
+        update__ratio={"fc.weight": [0.1, 1.0, 0.99, 1.0]},
+        loss__value={"loss": [2.0, 9.0, 9.0, 9.0]},
+    ),
+    silent(
+        "the loss is no worse",
+        places=_FC,
+        weight__l2=_WEIGHT,
+        update__ratio={"fc.weight": [1.0] * 4},
+        loss__value={"loss": [2.0, 1.9, 1.8, 1.7]},
+    ),
+    silent(
+        "the gradient is to blame",
+        places=_FC,
+        weight__l2=_WEIGHT,
+        grad__l2={"fc.weight": [1e3] * 4},
+        update__ratio={"fc.weight": [9.0] * 4},
+        loss__value={"loss": [2.0, 9.0, 9.0, 9.0]},
+    ),
+    silent(
+        "weights that start at zero",
+        places=_FC,
+        weight__l2={"fc.weight": [0.0, 0.0, 1.0, 1.0]},
+        update__ratio={"fc.weight": [9.0, 9.0, 0.1, 0.1]},
+        loss__value={"loss": [2.0, 2.1, 2.1, 2.1]},
+    ),
+)

@@ -1,0 +1,93 @@
+"""The gradient is clipped to a small part of its length in every step.
+
+Why it matters: the step no longer depends on the gradient's length but on the limit: the learning rate is in
+    truth hundreds of times smaller than it says.
+How it decides: the limit is at most `share` of the norm before clipping in `patience` consecutive clips.
+    Adaptive optimizers divide by the gradient's size, so that with them nothing is told.
+When it is wrong: a learning rate that was raised to make up for it.
+What to do: raise the limit to about the usual norm (1 is common), so that only rare steps are clipped.
+Source: Pascanu et al. 2013, arXiv:1211.5063, choose the limit from the average norm; the numbers are ours.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from unbug.detect.contract import (
+    ADAPTIVE,
+    Finding,
+    Severity,
+    Training,
+    Window,
+    detector,
+    fires,
+    joined,
+    silent,
+    threshold,
+)
+from unbug.numerics import first_streak
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    share: float = threshold(
+        0.02, unit="limit over norm", low=1e-6, high=0.5, why="healthy clipping leaves a tenth"
+    )
+    patience: int = threshold(20, unit="clips", low=2, high=10_000, why="norms are large at first")
+
+
+@detector(
+    "G104",
+    "gradient-clip-too-tight",
+    diagnoses=("grad-clip-too-tight",),
+    reads=("clip.limit", "grad.global_norm"),
+    severity=Severity.WARNING,
+    since="0.1",
+    confidence=0.85,
+)
+def find(window: Window, at: Thresholds) -> Iterator[Finding]:
+    limit, norm = window.one("clip.limit"), window.one("grad.global_norm")
+    optimizers = window.training.optimizers
+    if limit is None or norm is None or (optimizers and optimizers[0] in ADAPTIVE):
+        return
+    steps, limits, norms = joined(limit, norm)
+    with np.errstate(all="ignore"):
+        share = limits / norms
+    streak = first_streak((share <= at.share) & np.isfinite(norms), at.patience)
+    if streak is None:
+        return
+    since, known_at = int(steps[streak.start]), int(steps[streak.stop - 1])
+    part = slice(*np.searchsorted(norm.steps, [since, known_at + 1]).tolist())
+    usual = float(np.median(norms[streak]))
+    yield Finding(
+        place="optimizer",
+        message=f"gradients of norm {usual:.3g} are clipped to {limits[streak.start]:.3g} in {at.patience} steps in a "
+        f"row: the step is {usual / limits[streak.start]:.0f} times shorter than the learning rate says",
+        advice=f"raise the limit of clipping to about {max(usual, 1e-12):.1g}",
+        evidence=(
+            norm.evidence(part, threshold=float(limits[streak.start]), label="gradient norm before clipping"),
+        ),
+    )
+
+
+_NORMS = {"optimizer": [1.0] * 20}
+CASES = (
+    fires(
+        "exactly at both thresholds",
+        place="optimizer",
+        grad__global_norm=_NORMS,
+        clip__limit={"optimizer": [0.02] * 20},
+    ),
+    silent(
+        "one clip short", grad__global_norm={"optimizer": [1.0] * 19}, clip__limit={"optimizer": [0.02] * 19}
+    ),
+    silent("just above the share", grad__global_norm=_NORMS, clip__limit={"optimizer": [0.0201] * 20}),
+    silent(
+        "an adaptive optimizer",
+        grad__global_norm=_NORMS,
+        clip__limit={"optimizer": [0.001] * 20},
+        training=Training(number=0, steps=20, optimizers=("Adam",)),
+    ),
+    silent("no clipping", grad__global_norm=_NORMS),
+)

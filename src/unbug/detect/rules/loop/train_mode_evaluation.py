@@ -1,0 +1,134 @@
+"""The model is evaluated in training mode.
+
+Why it matters: dropout throws values away and BatchNorm uses the statistics of the batch: the measured loss
+    is noisy, too high, and depends on which examples share a batch; BatchNorm's running statistics take in
+    the validation data.
+How it decides: a forward pass of the trained model without gradients, in which every layer that behaves
+    differently in the two modes is in training mode, in a phase in which a loss without gradient is computed
+    as well.
+When it is wrong: a loss that is deliberately measured under dropout. Monte-Carlo dropout switches single
+    layers on, and teachers or generators run without gradients for a loss that has them: neither is told.
+What to do: call `model.eval()` before evaluating and `model.train()` before training on.
+Source: PyTorch documentation, "Locally disabling gradient computation", section on evaluation mode.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from unbug.detect.contract import (
+    Event,
+    Finding,
+    Phase,
+    Severity,
+    Window,
+    detector,
+    event,
+    facts_evidence,
+    fires,
+    loss_sites,
+    named,
+    silent,
+    threshold,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    layers: int = threshold(1, unit="layers", low=1, high=1000, why="one BatchNorm is enough to disturb")
+
+
+@detector(
+    "T104",
+    "train-mode-evaluation",
+    diagnoses=("train-mode-eval",),
+    events=("mode", "loss_call"),
+    severity=Severity.WARNING,
+    since="0.1",
+    confidence=0.9,
+)
+def find(window: Window, at: Thresholds) -> Iterator[Finding]:
+    trained = {
+        e.fields.get("module")
+        for e in window.events("mode")
+        if e.phase is Phase.TRAIN and e.fields.get("grad")
+    }
+    measured = [
+        (profile, step) for site in loss_sites(window, phase=Phase.EVAL) for step, profile in site.profiles
+    ]
+    sources = {
+        id(profile): site.source
+        for site in loss_sites(window, phase=Phase.EVAL)
+        for _, profile in site.profiles
+    }
+    for seen in window.events("mode"):
+        fields = seen.fields
+        layers = list(fields.get("in_train_mode") or ())
+        dependent = int(fields.get("mode_dependent") or 0)
+        if seen.phase is not Phase.EVAL or fields.get("grad") or fields.get("module") not in trained:
+            continue
+        if dependent < at.layers or int(fields.get("in_train_mode_count", len(layers))) < dependent:
+            continue
+        step = max(seen.step, 0)
+        loss = next(((profile, at_step) for profile, at_step in measured if at_step >= step), None)
+        if loss is None:
+            continue
+        yield Finding(
+            place="loop",
+            message=f"{fields.get('module')} is evaluated in training mode: {dependent} layers "
+            f"({named(layers)}) act as in training",
+            advice="call model.eval() before the evaluation and model.train() after it",
+            steps=(step, loss[1]),
+            known_at=loss[1],
+            source=sources[id(loss[0])],
+            evidence=(facts_evidence(window, "loop", (step, loss[1]), "mode of the model", **dict(fields)),),
+        )
+        return
+
+
+def _mode(phase: Phase, train: list[str], *, dependent: int = 2, step: int = 0, **fields: Any) -> Event:
+    given = {
+        "module": "Net",
+        "grad": phase is Phase.TRAIN,
+        "mode_dependent": dependent,
+        "in_train_mode": train,
+    }
+    return event("mode", step=step, phase=phase, in_train_mode_count=len(train), **given | fields)
+
+
+def _loss(phase: Phase, step: int) -> Event:
+    return event("loss_call", step=step, phase=phase, function="cross_entropy", file="t.py", line=9, calls=1)
+
+
+_BOTH = ["drop", "bn"]
+CASES = (
+    fires(
+        "all layers in training mode",
+        place="loop",
+        events=(_mode(Phase.TRAIN, _BOTH), _mode(Phase.EVAL, _BOTH, step=5), _loss(Phase.EVAL, 5)),
+    ),
+    silent(
+        "evaluation mode",
+        events=(_mode(Phase.TRAIN, _BOTH), _mode(Phase.EVAL, [], step=5), _loss(Phase.EVAL, 5)),
+    ),
+    silent(
+        "Monte-Carlo dropout",
+        events=(_mode(Phase.TRAIN, _BOTH), _mode(Phase.EVAL, ["drop"]), _loss(Phase.EVAL, 0)),
+    ),
+    silent(
+        "a generator for the discriminator's loss",
+        events=(_mode(Phase.TRAIN, _BOTH), _mode(Phase.EVAL, _BOTH), _loss(Phase.TRAIN, 0)),
+    ),
+    silent(
+        "nothing depends on the mode",
+        events=(
+            _mode(Phase.TRAIN, [], dependent=0),
+            _mode(Phase.EVAL, [], dependent=0),
+            _loss(Phase.EVAL, 0),
+        ),
+    ),
+    silent(
+        "a model that is not trained",
+        events=(_mode(Phase.EVAL, _BOTH, module="Teacher"), _loss(Phase.EVAL, 0)),
+    ),
+)

@@ -1,0 +1,119 @@
+"""Parameters that the optimizer holds never get a gradient.
+
+Why it matters: they never learn. Mostly a `detach`, `.data`, `.item()` or `no_grad` cuts the graph behind
+    them.
+How it decides: in `looks` consecutive looks the same parameters have no gradient, and none was recorded for
+    them. If the output of their module was recorded in training, the module runs and the graph is cut behind
+    it: an error. Else the module may simply be unused: a note.
+When it is wrong: heads that run but whose loss is switched off for a time.
+What to do: take the `detach` or `no_grad` out of the path from these layers to the loss; or leave them out of
+    the optimizer, if they shall stay as they are.
+Source: PyTorch autograd notes on `detach`; the number of looks is ours.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from unbug.detect.contract import (
+    Event,
+    Finding,
+    Severity,
+    Window,
+    common_place,
+    detector,
+    event,
+    facts_evidence,
+    fires,
+    named,
+    parameter_looks,
+    silent,
+    threshold,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    looks: int = threshold(3, unit="looks", low=1, high=100, why="alternating losses reach all parts in turn")
+
+
+@detector(
+    "M103",
+    "no-gradient",
+    diagnoses=("detached-graph",),
+    reads=("grad.count", "activation.count"),
+    events=("parameters",),
+    severity=Severity.ERROR,
+    since="0.1",
+    confidence=0.9,
+)
+def find(window: Window, at: Thresholds) -> Iterator[Finding]:
+    since = 0
+    without: list[str] = []
+    looks = 0
+    for step, fields in parameter_looks(window):
+        now = [str(path) for path in fields.get("without_gradient") or ()]
+        kept = [path for path in without if path in set(now)] if looks else now
+        if not kept:
+            without, looks, since = now, 1 if now else 0, step
+            continue
+        since = since if looks else step
+        without, looks = kept, looks + 1
+        if looks < at.looks:
+            continue
+        seen = {track.place for track in window.head(step + 1).read("grad.count")}
+        cut = [path for path in without if path not in seen]
+        if not cut:
+            continue
+        place = common_place(cut)
+        ran = {track.place for track in window.head(step + 1).read("activation.count")}
+        runs = [path for path in cut if path.rpartition(".")[0] in ran]
+        yield Finding(
+            place=place,
+            message=f"{len(cut)} parameters in the optimizer never get a gradient: {named(cut)}",
+            advice="take detach, no_grad or .item() out of the path from there to the loss"
+            if runs
+            else "use these layers, or leave them out of the optimizer",
+            severity=None if runs else Severity.NOTE,
+            steps=(since, step),
+            known_at=step,
+            evidence=(
+                facts_evidence(
+                    window,
+                    place,
+                    (since, step),
+                    "parameters without gradient",
+                    parameters=cut,
+                    their_modules_run=bool(runs),
+                ),
+            ),
+        )
+        return
+
+
+def _look(step: int, *paths: str) -> Event:
+    return event("parameters", step=step, without_gradient=list(paths))
+
+
+_THREE = (_look(0, "enc.weight"), _look(1, "enc.weight"), _look(2, "enc.weight"))
+CASES = (
+    fires(
+        "a module that runs",
+        place="enc.weight",
+        severity=Severity.ERROR,
+        events=_THREE,
+        activation__count={"enc": [9.0] * 3},
+    ),
+    fires("a module that does not run", severity=Severity.NOTE, events=_THREE),
+    silent("two looks", events=_THREE[:2], activation__count={"enc": [9.0] * 3}),
+    silent(
+        "it has one in between",
+        events=(*_THREE[:2], _look(2), _look(5, "enc.weight")),
+        activation__count={"enc": [9.0] * 6},
+    ),
+    silent(
+        "its gradient was recorded",
+        events=_THREE,
+        activation__count={"enc": [9.0] * 3},
+        grad__count={"enc.weight": [4.0] * 3},
+    ),
+)

@@ -1,0 +1,113 @@
+"""Parameters get gradients, but no optimizer holds them.
+
+Why it matters: they stay as they are, while all the cost of training them is paid.
+How it decides: in `looks` consecutive looks, parameters of the model that require and have a gradient are in
+    no optimizer. Those that were made after the optimizer (a replaced head, a lazy layer) or that lie behind
+    trained ones are an error. If all lie before the trained ones, it may be a head trained on purpose over
+    layers that were not frozen: a note.
+When it is wrong: parameters that the program updates by hand.
+What to do: make the optimizer after the model is complete, from `model.parameters()`; freeze what shall not
+    learn.
+Source: TrainCheck (arXiv:2506.14813) on identity of parameters and optimizer; the number of looks is ours.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from unbug.detect.contract import (
+    Event,
+    Finding,
+    Severity,
+    Window,
+    common_place,
+    detector,
+    event,
+    facts_evidence,
+    fires,
+    named,
+    parameter_looks,
+    silent,
+    threshold,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    looks: int = threshold(2, unit="looks", low=1, high=100, why="a program may add a group in between")
+
+
+@detector(
+    "M101",
+    "parameters-outside-optimizer",
+    diagnoses=("params-not-in-optimizer",),
+    events=("parameters",),
+    severity=Severity.ERROR,
+    since="0.1",
+    confidence=0.95,
+)
+def find(window: Window, at: Thresholds) -> Iterator[Finding]:
+    in_a_row: list[tuple[int, Sequence[Mapping[str, Any]]]] = []
+    for step, fields in parameter_looks(window):
+        unowned = [one for one in fields.get("unowned") or () if one.get("has_grad") and one.get("path")]
+        in_a_row = [*in_a_row, (step, unowned)] if unowned else []
+        if len(in_a_row) < at.looks:
+            continue
+        paths = [str(one["path"]) for one in unowned]
+        late = any(one.get("created_after_optimizer") for one in unowned)
+        head_only = not late and all(one.get("position") == "before" for one in unowned)
+        since = in_a_row[0][0]
+        why = ", since they were made after it" if late else ""
+        noun = "parameter has a gradient but is" if len(paths) == 1 else "parameters have gradients but are"
+        yield Finding(
+            place=common_place(paths),
+            message=f"{len(paths)} {noun} in no optimizer{why}: {named(paths)}",
+            advice="freeze these layers with requires_grad_(False), if only what follows shall learn"
+            if head_only
+            else "make the optimizer after the model is complete, from model.parameters()",
+            severity=Severity.NOTE if head_only else None,
+            steps=(since, step),
+            known_at=step,
+            evidence=(
+                facts_evidence(
+                    window,
+                    common_place(paths),
+                    (since, step),
+                    "parameters in no optimizer",
+                    parameters=paths,
+                    made_after_the_optimizer=late,
+                    in_the_optimizer=fields.get("owned_count"),
+                ),
+            ),
+        )
+        return
+
+
+def _look(step: int, *positions: str, late: bool = False, grad: bool = True) -> Event:
+    unowned = [
+        {"path": f"fc{n}.weight", "has_grad": grad, "created_after_optimizer": late, "position": position}
+        for n, position in enumerate(positions)
+    ]
+    return event("parameters", step=step, unowned=unowned, owned_count=4)
+
+
+CASES = (
+    fires(
+        "behind trained ones, twice",
+        severity=Severity.ERROR,
+        place="fc0.weight",
+        events=(_look(0, "after"), _look(1, "after")),
+    ),
+    fires(
+        "made after the optimizer",
+        severity=Severity.ERROR,
+        events=(_look(0, "before", late=True), _look(1, "before", late=True)),
+    ),
+    fires(
+        "a head over layers that were not frozen",
+        severity=Severity.NOTE,
+        events=(_look(0, "before"), _look(1, "before")),
+    ),
+    silent("one look only", events=(_look(0, "after"), _look(1))),
+    silent("without gradient", events=(_look(0, "after", grad=False), _look(1, "after", grad=False))),
+)

@@ -1,0 +1,81 @@
+"""The optimizer holds parameters that the model no longer has.
+
+Why it matters: what it updates is not what is used; the parameters that replaced them are not trained.
+How it decides: in `looks` consecutive looks, the optimizer holds tensors that are in no module that runs.
+When it is wrong: tensors that are optimised on purpose beside the model are left out; a part of the model
+    that never runs is not.
+What to do: make the optimizer after the last change of the model (`model.fc = …`, `model = …`).
+Source: TrainCheck (arXiv:2506.14813) on identity of parameters and optimizer; the number of looks is ours.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from unbug.detect.contract import (
+    Event,
+    Finding,
+    Severity,
+    Window,
+    detector,
+    event,
+    facts_evidence,
+    fires,
+    named,
+    parameter_looks,
+    silent,
+    threshold,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    looks: int = threshold(2, unit="looks", low=1, high=100, why="a program may replace a group in between")
+
+
+@detector(
+    "M102",
+    "stale-optimizer-parameters",
+    diagnoses=("params-not-in-optimizer",),
+    events=("parameters",),
+    severity=Severity.ERROR,
+    since="0.1",
+    confidence=0.9,
+)
+def find(window: Window, at: Thresholds) -> Iterator[Finding]:
+    since: list[int] = []
+    for step, fields in parameter_looks(window):
+        stale = fields.get("stale") or ()
+        since = [*since, step] if stale else []
+        if len(since) < at.looks:
+            continue
+        shapes = ["×".join(map(str, one.get("shape") or ())) or "scalar" for one in stale]
+        names = [str(one.get("path") or "") for one in stale]
+        told = named([name or f"one of shape {shape}" for name, shape in zip(names, shapes, strict=True)])
+        yield Finding(
+            place="optimizer",
+            message=f"the optimizer holds {len(stale)} parameters that no module uses any more: {told}",
+            advice="make the optimizer after the last change of the model",
+            steps=(since[0], step),
+            known_at=step,
+            evidence=(
+                facts_evidence(
+                    window,
+                    "optimizer",
+                    (since[0], step),
+                    "parameters that are held but not used",
+                    shapes=shapes,
+                ),
+            ),
+        )
+        return
+
+
+def _look(step: int, *shapes: list[int]) -> Event:
+    return event("parameters", step=step, stale=[{"path": "", "shape": shape} for shape in shapes])
+
+
+CASES = (
+    fires("in two looks", place="optimizer", events=(_look(0, [5, 48], [5]), _look(1, [5, 48], [5]))),
+    silent("in one look", events=(_look(0, [5, 48]), _look(1))),
+    silent("never", events=(_look(0), _look(1), _look(2))),
+)

@@ -1,0 +1,101 @@
+"""The learning rate fell to almost nothing long before the end.
+
+Why it matters: from there on nothing is learned; the rest of the training is waste.
+How it decides: at the end, the learning rate of the first group was at most `share` of its peak during at
+    least `rest` of all steps. Mostly the scheduler is stepped per batch though it counts epochs: if it is
+    stepped in every step this is a warning, else (such as after a long plateau) a note.
+When it is wrong: schedules that end in a long constant tail on purpose.
+What to do: call `scheduler.step()` once an epoch, or give the schedule its length in steps.
+Source: PyTorch documentation of `torch.optim.lr_scheduler`; both numbers are ours.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from unbug.detect.contract import (
+    Finding,
+    Severity,
+    Window,
+    detector,
+    event,
+    fires,
+    orders,
+    silent,
+    threshold,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    share: float = threshold(
+        1e-3, unit="of the peak", low=1e-9, high=0.5, why="schedules end near it, not live there"
+    )
+    rest: float = threshold(
+        0.5, unit="of all steps", low=0.05, high=1.0, why="cosine: the last 2 % lie so low"
+    )
+
+
+@detector(
+    "O102",
+    "learning-rate-collapsed",
+    diagnoses=("lr-schedule",),
+    reads=("optimizer.lr",),
+    events=("loop_order",),
+    severity=Severity.WARNING,
+    since="0.1",
+    final=True,
+    confidence=0.85,
+)
+def find(window: Window, at: Thresholds) -> Iterator[Finding]:
+    rate = window.one("optimizer.lr")
+    if rate is None or len(rate) < 2:
+        return
+    peak = float(rate.values.max())
+    low = np.flatnonzero(rate.values > at.share * peak)
+    after = int(low[-1]) + 1 if len(low) else 0
+    if not peak > 0 or after >= len(rate):
+        return
+    since, end = int(rate.steps[after]), max(window.steps, int(rate.steps[-1]) + 1)
+    if end - since < at.rest * end:
+        return
+    each_step = any("L" in word for _, word in orders(window)[:1])
+    yield Finding(
+        place="optimizer",
+        message=f"the learning rate fell from {peak:.3g} to {rate.values[after]:.2g} by step {since} of {end} and "
+        "stayed so low" + ("; the scheduler is stepped in every step" if each_step else ""),
+        advice="call scheduler.step() once an epoch, or give the schedule its length in steps",
+        severity=None if each_step else Severity.NOTE,
+        steps=(since, int(rate.steps[-1])),
+        evidence=(
+            rate.evidence(threshold=at.share * peak, above=False, mark=(since,), label="learning rate"),
+        ),
+    )
+
+
+_EACH = (event("loop_order", order="ZFBSL"),)
+CASES = (
+    fires(
+        "half of the steps at the share",
+        place="optimizer",
+        severity=Severity.WARNING,
+        events=_EACH,
+        optimizer__lr={"optimizer group 0": [1.0, 0.1, 1e-3, 1e-3]},
+    ),
+    fires(
+        "not stepped in every step",
+        severity=Severity.NOTE,
+        events=(event("loop_order", order="ZFBS"),),
+        optimizer__lr={"optimizer group 0": [1.0, 1e-4, 1e-4, 1e-4]},
+    ),
+    silent(
+        "just above the share", events=_EACH, optimizer__lr={"optimizer group 0": [1.0, 0.1, 1.1e-3, 1.1e-3]}
+    ),
+    silent(
+        "less than half of the steps",
+        events=_EACH,
+        optimizer__lr={"optimizer group 0": [1.0, 1.0, 0.1, 1e-3, 1e-3]},
+    ),
+    silent("warm-up from nothing", events=_EACH, optimizer__lr={"optimizer group 0": [1e-9] * 9 + [1.0]}),
+)
