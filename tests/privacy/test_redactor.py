@@ -94,6 +94,13 @@ def test_in_source_only_literals_go():
     assert clean == source.replace("abcdef", REDACTED)
 
 
+def test_a_literal_under_a_secret_name_is_known_from_then_on():
+    redactor = Redactor()
+    assert redactor.text("it prints open-sesame-77") == "it prints open-sesame-77"
+    redactor.source("if ready:\n    api_key = 'open-sesame-77'\n    pad_token = '<padding>'\n")
+    assert redactor.text("it prints open-sesame-77 <padding>") == f"it prints {REDACTED} <padding>"
+
+
 def test_values_of_options_and_variables_are_known_everywhere():
     argv = ["train.py", "--api-key", "hunter22", "--password=swordfish99", "--lr", "0.1"]
     redactor = Redactor.of_process(argv, {"MY_TOKEN": "variable-secret-1", "HOME": "/root", "LESSKEY": "x"})

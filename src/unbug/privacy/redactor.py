@@ -29,6 +29,7 @@ _CODE = re.compile(
 )
 _NUMBER = re.compile(r"[+-]?[0-9.]+(?:e[+-]?[0-9]+)?[a-z/%]{0,3}", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"<[^<>]*>|\*+|\.{3}|\$?\{.*\}|\[redacted\]?", re.IGNORECASE)
+_LEARNT = 8
 _HARMLESS = frozenset({"true", "false", "none", "null", "default", "auto", "test"})
 
 
@@ -68,7 +69,18 @@ class Redactor:
         return self._redact(text, code=False)
 
     def source(self, text: str) -> str:
-        """Redact Python source: literals only, so that `token = read_token()` stays as it is."""
+        """Redact Python source: literals only, so that `token = read_token()` stays as it is.
+
+        A literal under a secret-looking name is known by value from then on: the program may print it.
+        """
+        if _has_hint(text):
+            self.learn(
+                match["quoted"]
+                for line in text.splitlines()
+                if _has_hint(line)
+                for match in _ASSIGNMENT.finditer(line)
+                if _is_literal_secret(match) and len(match["quoted"]) >= _LEARNT
+            )
         return self._redact(text, code=True)
 
     def argv(self, argv: Sequence[str]) -> list[str]:
@@ -170,10 +182,14 @@ def _hide_assigned(match: re.Match[str]) -> str:
 
 
 def _hide_literal(match: re.Match[str]) -> str:
-    quoted = match["quoted"]
-    if not quoted or not is_secret_name(match["name"]) or _PLACEHOLDER.fullmatch(quoted):
+    if not _is_literal_secret(match):
         return match[0]
     return f"{match['name']}{match['sign']}{match['prefix']}{match['quote']}{REDACTED}"
+
+
+def _is_literal_secret(match: re.Match[str]) -> bool:
+    quoted = match["quoted"]
+    return bool(quoted) and is_secret_name(match["name"]) and not _PLACEHOLDER.fullmatch(quoted)
 
 
 def _hide_option(match: re.Match[str]) -> str:

@@ -40,6 +40,7 @@ def close(recording: Recording, ending: Ending) -> int:
     began = time.monotonic()
     faults = recording.faults
     with _uninterrupted() as interrupt:
+        recording.retire()
         _undo(recording)
         _write_end(recording, ending)
         diagnosis = None
@@ -94,6 +95,7 @@ def _say_how_it_ended(recording: Recording, ending: Ending, *, now_ns: int) -> N
     if ending.error:
         writer.event("crash", {"error": ending.error, "traceback": ending.traceback}, t_ns=now_ns)
     coverage: dict[str, Any] = dict(recording.observer.coverage())
+    recording.steps = sum(int(one.get("steps", 0)) for one in coverage.get("trainings", ()))
     unseen = [*coverage.get("unseen", ()), *recording.capture.coverage(), *recording.faults.told]
     if not recording.observer.is_on:
         unseen.append("the program never imported torch")
@@ -108,14 +110,14 @@ def _say_how_it_ended(recording: Recording, ending: Ending, *, now_ns: int) -> N
 def _diagnose(recording: Recording, interrupt: _Interrupt, *, timeout_s: float | None) -> Diagnosis | None:
     """The findings of the whole run; None where that takes too long, or somebody is waiting."""
 
-    def look() -> tuple[Diagnosis, float | None, int]:
+    def look() -> tuple[Diagnosis, float | None]:
         from unbug.detect import diagnose
         from unbug.store import open_reader
 
         reader = open_reader(recording.path)
         try:
             found = diagnose(reader, settings=recording.rule_settings)
-            return found, _last_loss(reader), sum(one.steps for one in reader.trainings())
+            return found, _last_loss(reader)
         finally:
             reader.close()
 
@@ -128,8 +130,8 @@ def _diagnose(recording: Recording, interrupt: _Interrupt, *, timeout_s: float |
         if bounded is None:
             return None
         answer = bounded
-    diagnosis, last_loss, steps = answer
-    recording.take(counts(diagnosis.findings), last_loss, steps)
+    diagnosis, last_loss = answer
+    recording.take(counts(diagnosis.findings), last_loss)
     for fault in diagnosis.faults:
         text = f"{fault.rule or 'a plug-in'}: {fault.error}"
         recording.faults.report(f"rule {fault.rule}" if fault.rule else "loading rules", RuntimeError(text))

@@ -40,7 +40,11 @@ def run_command(words: Sequence[str], *, settings: Settings) -> None:
     recording = Recording(settings, name=_name(program), command=command, roots=_roots(program))
     current.begin(recording, of_command=True)
     recording.start(main=program.path or None)
-    run_program(program, before_exit=lambda end: recording.close(_ending(end)))
+    try:
+        run_program(program, before_exit=lambda end: recording.close(_ending(end)))
+    except KeyboardInterrupt as interrupt:
+        recording.close(Ending.of(interrupt))  # if a second one came before the first had led to it
+        raise
 
 
 def _name(program: Program) -> str:

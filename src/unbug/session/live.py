@@ -18,15 +18,18 @@ if TYPE_CHECKING:
 __all__ = ["LiveFindings", "counts", "reaches"]
 
 SHARE = 0.003
-"""Of the wall time, which a look at the whole run may take."""
-FIRST_S, SHORTEST_S = 1.0, 2.0
+"""Of the wall time, which a look at the whole run may take once the first looks are done."""
+FIRST_S, FIRST_STEPS = 1.0, 20
+EARLY_S = (2.0, 6.0, 15.0)
+"""Gaps after the first looks: most faults show in the first steps, and are told while they matter. These
+looks come out of the allowance for the first steps."""
 
 
 class LiveFindings:
     """Looks at the run as far as it is written, and tells what is new.
 
     Args:
-        position: Training, step, micro and phase now. Nothing is loaded or read before a training has begun.
+        position: Training, step, micro and phase now. Nothing is loaded before a training has begun.
     """
 
     def __init__(
@@ -48,8 +51,8 @@ class LiveFindings:
 
     def look(self) -> None:
         """Look if it is time to; called every tick."""
-        now, training = time.monotonic(), self._position()[0]
-        if self._due is None and training >= 0:
+        now, (training, step, _, _) = time.monotonic(), self._position()
+        if self._due is None and training >= 0 and (training > 0 or step >= FIRST_STEPS):
             self._due = now + FIRST_S
         if self._due is None or now < self._due:
             return
@@ -59,7 +62,8 @@ class LiveFindings:
         self._diagnose(diagnose)
         spent = time.thread_time() - began
         self.looks, self.cpu_s = self.looks + 1, self.cpu_s + spent
-        self._due = time.monotonic() + max(spent / SHARE, SHORTEST_S)
+        gap_s = max(spent / SHARE, EARLY_S[0])
+        self._due = time.monotonic() + min([gap_s, *EARLY_S[self.looks - 1 : self.looks]])
 
     def _diagnose(self, diagnose: Callable[..., Diagnosis]) -> None:
         from unbug.store import open_reader

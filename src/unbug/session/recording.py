@@ -83,7 +83,7 @@ class Recording:
         self.closed = False
         self._findings: Mapping[str, int] = {}
         self._last_loss: float | None = None
-        self._steps: int | None = None
+        self.steps: int | None = None
         with self.faults.guard("asking git"):
             answers = git.answers(self._redactor)
             if answers:
@@ -138,9 +138,9 @@ class Recording:
         """Facts that were not known when the manifest was written; readers lay them over it."""
         self.writer.event("environment", fields, t_ns=time.monotonic_ns())
 
-    def take(self, findings: Mapping[str, int], last_loss: float | None, steps: int) -> None:
+    def take(self, findings: Mapping[str, int], last_loss: float | None) -> None:
         """Keep what the last diagnosis said, for the status."""
-        self._findings, self._last_loss, self._steps = findings, last_loss, steps
+        self._findings, self._last_loss = findings, last_loss
 
     def end_status(self, ending: Ending) -> None:
         """Write how the program ended."""
@@ -157,7 +157,7 @@ class Recording:
             state=state,
             updated_ns=time.time_ns(),
             trainings=training + 1,
-            steps=step + 1 if self._steps is None else self._steps,
+            steps=step + 1 if self.steps is None else self.steps,
             last_loss=self._last_loss,
             findings=dict(self._findings),
             lost=self.writer.lost,
@@ -173,11 +173,14 @@ class Recording:
         """
         if self.closed or os.getpid() != self._pid:
             return 0
-        self.closed = True
-        _alive.discard(self)
         from unbug.session.closing import close
 
         return close(self, ending)
+
+    def retire(self) -> None:
+        """No longer the process's open run; nothing of it is closed twice."""
+        self.closed = True
+        _alive.discard(self)
 
     def forget(self) -> None:
         """In a forked child: the run is the parent's."""
