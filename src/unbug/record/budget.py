@@ -189,6 +189,12 @@ class Budget:
             return 0
         return min(int(self.base_ns / (_AWAKE_SHARE * paid)), _LONGEST_SLEEP)
 
+    def slept(self, steps: int, own_ns: float) -> None:
+        """Nothing was spent in so many steps."""
+        self._since_dear += steps
+        self._since_look += steps
+        self.credit_ns = min(self.credit_ns + own_ns * self.share * self.factor, self.share * _NS)
+
     def from_allowance(self, spent_ns: float) -> None:
         """Pay for a look out of the allowance instead of the credit."""
         self.allowance_ns -= spent_ns

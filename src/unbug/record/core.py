@@ -60,6 +60,7 @@ class Core:
         self.spent = 0
         self.chosen_ns = 0
         self.asleep = 0
+        self.asleep_before = False
         self.slept = 0
         self.spent_since = 0
         self.setup_ns = 0

@@ -55,15 +55,17 @@ class Letters:
     """Collects the calls of the step in progress.
 
     A step's word ends at the first zero_grad, forward or backward after the primary optimizer's step, so that
-    a scheduler called behind it belongs to it.
+    a scheduler called behind it belongs to it. A `partial` word is one that not all calls were told of.
     """
 
-    __slots__ = ("_depth", "_letters", "complete")
+    __slots__ = ("_depth", "_letters", "complete", "next_partial", "partial")
 
     def __init__(self) -> None:
         self._letters: list[str] = []
         self._depth = 0
         self.complete = False
+        self.partial = False
+        self.next_partial = False
 
     def add(self, letter: str) -> None:
         """One more call within the step."""
@@ -89,4 +91,11 @@ class Letters:
         raw = "".join(self._letters)
         self._letters.clear()
         self.complete = False
+        self.partial = self.next_partial
         return raw
+
+    def wake(self) -> None:
+        """A whole step comes."""
+        self._letters.clear()
+        self._depth = 0
+        self.complete = self.partial = self.next_partial = False

@@ -225,7 +225,7 @@ class Recorder:
         core.setup_ns += perf_counter_ns() - start
 
     def step_begin(self, optimizer: Optimizer) -> None:
-        if self._core.asleep:
+        if self._core.asleep and self._steps.sleeps_through(optimizer):
             return
         start = perf_counter_ns()
         self._steps.begin(optimizer)

@@ -8,29 +8,25 @@ from time import perf_counter_ns
 import torch
 from torch.optim import Optimizer
 
-from unbug.record.budget import FULL_STEPS
 from unbug.record.core import Core
 from unbug.record.grammar import compress
-from unbug.record.items import DataSlot, slots
-from unbug.record.looks import Looks
+from unbug.record.naming import Naming
 from unbug.record.ownership import Ownership
+from unbug.record.planning import Planner
 from unbug.record.roots import same
 from unbug.record.rows import Later
 from unbug.record.settings_seen import SettingsSeen
 from unbug.record.stale import StaleGradient
 from unbug.record.trainings import LiveTraining, OptimizerState, parameters_of
-from unbug.record.watched import FirstPass, Watched, name_places
+from unbug.record.watched import Watched
 
 __all__ = ["Steps"]
 
-_MOST_SEARCHES = 3
 _SCALER_FRAMES = 12
 _MOST_CLIPS = 16
 _CYCLES = 3
 """Times that gradients were computed and cleared, and never used, before such a cycle counts as a step."""
 _BY_CLEAR = "zero_grad"
-_PREEMPTED = 4
-"""What took more than so many times what it should was cut short by another process: not charged in full."""
 
 
 class Steps:
@@ -38,14 +34,12 @@ class Steps:
 
     def __init__(self, core: Core, settings: SettingsSeen) -> None:
         self._core = core
-        self._settings = settings
+        self._naming = Naming(core, settings)
+        self._planner = Planner(core)
         self._cycles = 0
         self._depth = 0
         self._last_end = 0
-        self._searches = 0
-        self._full = False
-        self._allowed = False
-        self._spent_before = 0
+        self._slept = 0
         self._unfinished: OptimizerState | None = None
         self.stales: tuple[StaleGradient, ...] = ()
         self._stale: dict[int, StaleGradient] = {}
@@ -213,7 +207,8 @@ class Steps:
             watched = self._core.current
             if watched is not None:
                 step = watched.training.steps - 1
-                word = watched.words.take(letters.take(), step)
+                partial, raw = letters.partial, letters.take()
+                word = None if partial else watched.words.take(raw, step)
                 if word is not None:
                     self._core.event(
                         "loop_order", {"order": word}, training=watched.training.number, step=step
@@ -298,47 +293,10 @@ class Steps:
         core.letters.complete = True
         progress.open = False
         progress.step_over()
-        self._plan(watched, now)
-
-    def _plan(self, watched: Watched, now: int) -> None:
-        """Settle the account of the step, and choose what to look at in the next."""
-        core = self._core
-        budget, looks = core.budget, watched.looks
-        spent = core.spent - self._spent_before
-        chosen, core.chosen_ns = core.chosen_ns, 0
         if self._last_end:
-            taken = now - self._last_end
-            core.step_ns[0] += taken
-            expected = budget.base_ns + looks.planned_ns if looks is not None else spent
-            budget.passed(max(taken - spent, 0), min(spent, int(_PREEMPTED * expected) + chosen + 50_000))
-            if self._allowed:
-                budget.from_allowance(spent)
-            else:
-                core.blocks.step(taken, budget.median_ns)
-        self._spent_before = core.spent
+            self._planner.account(watched, now - self._last_end)
         self._last_end = now
-        if looks is None:
-            return
-        step = watched.training.steps
-        if core.blocks.unwatched:
-            self._leave_alone(looks)
-            return
-        if not self._allowed and not looks.wants_any:
-            budget.lean(max(spent - chosen, 0))
-            core.asleep = budget.sleep() if step > FULL_STEPS and core.hub is not None else 0
-            if core.asleep:
-                self._leave_alone(looks)
-                return
-        core.watch_forwards(True)
-        if budget.wants_full(looks.rotation, step):
-            looks.plan(looks.rotation.items)
-            budget.fulls += 1
-            self._allowed = budget.allowance_ns > 0
-        else:
-            items, self._allowed = budget.plan(looks.rotation, step)
-            if items or looks.wants_modules or looks.wants_parameters:
-                looks.plan(items)
-        core.watch_modules(looks.wants_modules)
+        self._planner.plan(watched)
 
     def _compare(self, watched: Watched) -> None:
         """Hold the parameters of the modules against those of the optimizers, now and then."""
@@ -347,27 +305,25 @@ class Steps:
             self._name(watched)
         self._ownership.look(watched, changed=changed)
 
-    def _leave_alone(self, looks: Looks) -> None:
-        """Look at nothing in the next step, and have the hub watch as little as it can."""
+    def sleeps_through(self, optimizer: Optimizer) -> bool:
+        """Whether a step that begins is slept through: not one of another training."""
         core = self._core
-        looks.drop()
-        self._allowed = False
-        core.watch_modules(False)
-        core.watch_forwards(False)
+        state = core.trainings.state(optimizer)
+        if core.current is not None and state.training is core.current.training:
+            return True
+        self.wake()
+        return False
 
     def sleep_on(self, optimizer: Optimizer) -> None:
         """A step ended that is slept through: count it, and wake up in time for the next."""
         core = self._core
-        watched = core.current
         state = core.trainings.state(optimizer)
-        if watched is None or state.training is not watched.training:
-            self.wake()
-            return
-        if watched.training.primary is not state:
+        training = state.training
+        if training is None or training.primary is not state:
             return
         core.trainings.stepped(state)
-        watched.training.steps += 1
-        core.slept += 1
+        training.steps += 1
+        self._slept += 1
         core.asleep -= 1
         if not core.asleep:
             self.wake()
@@ -376,15 +332,18 @@ class Steps:
         """Watch again, from the step that begins now."""
         core = self._core
         core.asleep = 0
-        core.watch_forwards(True)
-        core.letters.take()
+        now = perf_counter_ns()
+        self._planner.woke(self._slept, now - self._last_end)
+        core.slept += self._slept
+        self._slept = 0
+        self._last_end = now
+        core.letters.wake()
         core.progress.open = False
         core.progress.step_over()
-        self._last_end = perf_counter_ns()
-        self._spent_before = core.spent
         if core.current is not None:
             for state in core.current.training.optimizers:
                 optimizer = state.ref()
+                state.backwards = core.progress.backwards - 1
                 if optimizer is not None:
                     self.stale_of(state).stepped(parameters_of(optimizer))
 
@@ -410,39 +369,8 @@ class Steps:
         self.stales = tuple(self.stale_of(state) for state in watched.training.optimizers)
 
     def _name(self, watched: Watched) -> None:
-        """Find the roots, name all places, and begin to look."""
-        core = self._core
-        start = perf_counter_ns()
-        search = self._searches < _MOST_SEARCHES
-        self._searches += search
-        for root in core.roots.alive():
-            if root.training is None:
-                root.reread()
-        first = core.first if watched.map is None else watched.first
-        found = name_places(watched, core.roots.alive(), first, given=core.given_names, search=search)
-        core.event("places", found.fields(), training=watched.training.number, step=watched.training.steps)
-        for root in core.roots.alive():
-            core.trainings.of_root(root)
-        parameters, modules = slots(found, watched.training.parameters, first.own)
-        watched.looks = Looks(
-            parameters,
-            modules,
-            groups=core.groups,
-            rows=core.rows,
-            scratch=core.scratch,
-            unseen=core.unseen,
-            data=DataSlot(watched.training.number),
-        )
-        watched.looks.plan(watched.looks.rotation.items)
-        watched.looks.take_early(core.early)
-        core.early = []
-        watched.first, core.first = first, FirstPass()
+        self._naming.name(watched)
         self.stales = tuple(self.stale_of(state) for state in watched.training.optimizers)
-        for state in watched.training.optimizers:
-            self._settings.optimizer(state, watched)
-        if watched.training.number == 0:
-            self._settings.begun()
-        core.setup_ns += perf_counter_ns() - start
 
 
 def _clip_later(norm: torch.Tensor, limit: float) -> Later:
