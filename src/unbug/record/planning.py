@@ -1,0 +1,85 @@
+"""Between two steps: the account of the one that ended, and what is looked at in the next."""
+
+from __future__ import annotations
+
+from unbug.record.budget import FULL_STEPS
+from unbug.record.core import Core
+from unbug.record.looks import Looks
+from unbug.record.watched import Watched
+
+__all__ = ["Planner"]
+
+_PREEMPTED = 4
+"""What took more than so many times what it should was cut short by another process: not charged in full."""
+
+
+class Planner:
+    """Applies the budget to the hub and to the looks of the training that runs."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._allowed = False
+        self._spent_before = 0
+
+    def account(self, watched: Watched, taken: int) -> None:
+        """A step took `taken` nanoseconds, with all that was spent in it."""
+        core = self._core
+        budget, looks = core.budget, watched.looks
+        spent = core.spent - self._spent_before
+        chosen, core.chosen_ns = core.chosen_ns, 0
+        self._spent_before = core.spent
+        core.step_ns[0] += taken
+        looked = looks is not None and looks.wants_any
+        expected = budget.base_ns + (looks.planned_ns if looks is not None else 0.0)
+        charged = spent if not budget.base_ns else min(spent, int(_PREEMPTED * expected) + chosen + 50_000)
+        budget.passed(max(taken - spent, 0), charged)
+        if self._allowed:
+            budget.from_allowance(charged)
+        else:
+            core.blocks.step(taken, budget.median_ns)
+            if not looked and not core.letters.partial:
+                budget.lean(max(spent - chosen, 0))
+
+    def plan(self, watched: Watched) -> None:
+        """Choose what to look at in the step that comes."""
+        core = self._core
+        budget, looks = core.budget, watched.looks
+        core.letters.next_partial = False
+        if looks is None:
+            return
+        step = watched.training.steps
+        if core.blocks.unwatched and not core.asleep_before:
+            self._leave_alone(looks)
+            return
+        if budget.wants_full(looks.rotation, step):
+            looks.plan(looks.rotation.items)
+            budget.fulls += 1
+            self._allowed = budget.allowance_ns > 0
+        else:
+            items, self._allowed = budget.plan(looks.rotation, step)
+            if not items and step > FULL_STEPS and core.hub is not None:
+                core.asleep = budget.sleep()
+                if core.asleep:
+                    core.asleep_before = True
+                    self._leave_alone(looks)
+                    return
+            looks.plan(items)
+        core.watch_forwards(True)
+        core.watch_modules(looks.wants_modules)
+
+    def woke(self, steps: int, slept_ns: int) -> None:
+        """So many steps were slept through, in so much time."""
+        core = self._core
+        core.budget.slept(steps, slept_ns)
+        core.step_ns[0] += slept_ns
+        self._spent_before = core.spent
+        core.watch_forwards(True)
+
+    def _leave_alone(self, looks: Looks) -> None:
+        """Look at nothing in the next step, and have the hub watch as little as it can."""
+        core = self._core
+        looks.drop()
+        self._allowed = False
+        core.letters.next_partial = True
+        core.watch_modules(False)
+        core.watch_forwards(False)
