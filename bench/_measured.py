@@ -1,11 +1,12 @@
 """Run one program and tell what it was: `python -I -S _measured.py FOLDER COMMAND…`.
 
 A process of its own, and a small one: Linux counts the size of a process that starts another as part of
-the other's peak, and whom a program leaves behind is only given to a parent that asked for orphans. In FOLDER:
-`cwd/` is where the program runs, `stdout` and `stderr` are what it printed, `outcome.json` is the rest.
+the other's peak, and whom a program leaves behind is only given to a parent that asked for orphans.
+In FOLDER: `cwd/` is where the program runs, `stdout` and `stderr` are what it printed, `outcome.json` is
+the rest.
 """
 
-# ruff: noqa: PTH
+# ruff: noqa: PTH102, PTH123
 # pathlib would make it larger
 
 import ctypes
