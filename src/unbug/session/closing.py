@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from unbug.session.environment import torch_facts
 from unbug.session.live import counts, reaches
+from unbug.session.rules import rule_settings
 from unbug.types import RunState
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def _diagnose(recording: Recording, interrupt: _Interrupt, *, timeout_s: float |
 
         reader = open_reader(recording.path)
         try:
-            found = diagnose(reader, settings=recording.rule_settings)
+            found = diagnose(reader, settings=rule_settings(recording.settings))
             return found, _last_loss(reader)
         finally:
             reader.close()

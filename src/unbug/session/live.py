@@ -37,7 +37,7 @@ class LiveFindings:
         path: Path,
         writer: Writer,
         voice: Voice,
-        settings: RuleSettings,
+        settings: Callable[[], RuleSettings],
         *,
         position: Callable[[], tuple[int, int, int, int]],
     ) -> None:
@@ -72,7 +72,7 @@ class LiveFindings:
             self._reader = open_reader(self._path)
         elif not self._reader.refresh():
             return
-        self.last = diagnose(self._reader, live=True, settings=self._settings)
+        self.last = diagnose(self._reader, live=True, settings=self._settings())
         self.tell(self.last.findings)
 
     def tell(self, findings: tuple[Finding, ...], *, aloud: bool = True) -> None:

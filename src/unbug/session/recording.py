@@ -20,7 +20,7 @@ from unbug.session.inherit import Inherited
 from unbug.session.live import LiveFindings, counts
 from unbug.session.observer import Observer
 from unbug.session.redacting import RedactingWriter
-from unbug.session.rules import rule_settings
+from unbug.session.rules import check_rules, rule_settings
 from unbug.session.sources import Sources
 from unbug.session.voice import Voice
 from unbug.types import RunState, Status
@@ -49,7 +49,7 @@ class Recording:
         from unbug.store import create_run, open_writer, process_identity
 
         self.settings = settings
-        self.rule_settings = rule_settings(settings)
+        check_rules(settings)  # a wrong one is told before the program starts
         self._pid = os.getpid()
         self.voice = Voice(quiet=settings["quiet"])
         self.faults = Faults(strict=settings["strict"], stream=lambda: self.voice.stream)
@@ -73,7 +73,11 @@ class Recording:
         self.forget_torch: Callable[[], None] = lambda: None
         self.inherited = Inherited(self.path, settings)
         self.live = LiveFindings(
-            self.path, self.writer, self.voice, self.rule_settings, position=self.observer.position
+            self.path,
+            self.writer,
+            self.voice,
+            lambda: rule_settings(settings),
+            position=self.observer.position,
         )
         self.sources = Sources(
             self.writer, self._redactor, how=settings["privacy.source"], roots=(*roots, settings.base)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from unbug.detect import RuleSettings
     from unbug.settings import Settings
 
-__all__ = ["rule_settings"]
+__all__ = ["check_rules", "rule_settings"]
 
 
 def rule_settings(settings: Settings) -> RuleSettings:
@@ -22,6 +22,16 @@ def rule_settings(settings: Settings) -> RuleSettings:
     """
     from unbug.detect import RuleSettings
 
+    thresholds, off = check_rules(settings)
+    return RuleSettings(thresholds=thresholds, off=off)
+
+
+def check_rules(settings: Settings) -> tuple[dict[str, dict[str, float]], frozenset[str]]:
+    """The thresholds and the codes that are off, without loading any rule.
+
+    Raises:
+        SettingError: something else stands there.
+    """
     given = dict(settings["rules"])
     origin = settings.origin("rules")
     off = given.pop("off", [])
@@ -33,7 +43,7 @@ def rule_settings(settings: Settings) -> RuleSettings:
             raise SettingError(
                 f"rules.{code}", thresholds, "a table of thresholds, each a number", origin=origin
             )
-    return RuleSettings(thresholds=given, off=frozenset(off))
+    return given, frozenset(off)
 
 
 def _is_number(value: object) -> bool:

@@ -119,8 +119,12 @@ def _hooks() -> Iterator[Check]:
     from unbug.hooks import self_test
 
     try:
-        for told in self_test():
-            yield Check(name=told.name, state="ok" if told.ok else "warning", says=told.says)
+        tested = self_test()
+        for told in tested:
+            if not told.ok:
+                yield Check(name="hooks", state="warning", says=f"{told.name} {told.says}")
+        works = f"{sum(told.ok for told in tested)} of {len(tested)} private parts of torch work as expected"
+        yield Check(name="hooks", state="ok", says=works)
     except Exception as error:  # a broken torch is what doctor is asked about
         yield Check(name="hooks", state="error", says=f"{type(error).__name__}: {error}")
 
@@ -142,6 +146,14 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
 
 
+def _shown(name: str, value: Any) -> str:
+    if value in (None, [], {}):
+        return "-"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return {"disk": size, "budget": "{:.2%}".format}.get(name, str)(value)
+
+
 def _print(checks: list[Check], settings: Settings) -> None:
     color, width = wants_color(), terminal_width()
     marks = {"ok": paint("ok  ", "green", color=color), "warning": paint("warn", "yellow", color=color),
@@ -153,6 +165,6 @@ def _print(checks: list[Check], settings: Settings) -> None:
     listed = _settings(settings)
     left = max(len(one["name"]) for one in listed)
     for one in listed:
-        text = "-" if one["value"] in (None, [], {}) else str(one["value"])
+        text = _shown(one["name"], one["value"])
         line = f"  {pad(one['name'], left)}  {clip(text, width - left - 24)}"
         print(f"{line}  {paint('(' + one['origin'] + ')', 'dim', color=color)}")
