@@ -3,7 +3,7 @@
 from unbug.detect.cases import Case, event, fires, silent
 from unbug.detect.declaration import API_VERSION, Rule, detector, threshold
 from unbug.detect.measures import ADAPTIVE, block_medians, is_matrix, joined, matrices, total_ratio
-from unbug.detect.sites import Site, loss_sites
+from unbug.detect.sites import Site, evaluated, loss_sites, trained_sites
 from unbug.detect.statement import Finding
 from unbug.detect.structure import common_place, facts_evidence, named, orders, parameter_looks
 from unbug.detect.track import Track
@@ -29,6 +29,7 @@ __all__ = [
     "block_medians",
     "common_place",
     "detector",
+    "evaluated",
     "event",
     "facts_evidence",
     "fires",
@@ -42,4 +43,5 @@ __all__ = [
     "silent",
     "threshold",
     "total_ratio",
+    "trained_sites",
 ]

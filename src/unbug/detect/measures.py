@@ -79,14 +79,19 @@ def total_ratio(window: Window, numerator: str, *, relative: bool = False) -> Tr
     for track in tracks:
         if track.place in norms:
             steps, value, norm = joined(track, norms[track.place])
-            part = value * norm if relative else value
+            with np.errstate(all="ignore"):
+                part = value * norm if relative else value
             for step, one, weight in zip(steps.tolist(), part.tolist(), norm.tolist(), strict=True):
                 if weight > 0:
                     over.setdefault(step, []).append((one, weight))
     if not over:
         return None
-    most = max(map(len, over.values()))
-    full = [step for step in sorted(over) if 2 * len(over[step]) >= most]
+    # A step counts if it recorded half as many weights as any step before it: what comes later changes nothing.
+    full, most = [], 0
+    for step in sorted(over):
+        most = max(most, len(over[step]))
+        if 2 * len(over[step]) >= most:
+            full.append(step)
     pairs = [np.asarray(over[step]) for step in full]
     with np.errstate(all="ignore"):
         values = [float(np.sqrt(np.sum(p[:, 0] ** 2) / np.sum(p[:, 1] ** 2))) for p in pairs]

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from unbug.types import Evidence, Phase, Source
 
 if TYPE_CHECKING:
+    from unbug.detect.track import Track
     from unbug.detect.window import Window
 
-__all__ = ["Site", "loss_sites"]
+__all__ = ["Site", "evaluated", "loss_sites", "trained_sites"]
 
 Profile = Mapping[str, Any]
 
@@ -92,6 +93,25 @@ def loss_sites(window: Window, *functions: str, phase: Phase | None = None) -> t
         )
         for (function, file, line, of), profiles in grouped.items()
     )
+
+
+def trained_sites(window: Window, *functions: str) -> tuple[Site, ...]:
+    """Call sites of losses that something is trained on; all where there is no training."""
+    if window.training.number < 0:
+        return loss_sites(window, *functions)
+    sites = loss_sites(window, *functions, phase=Phase.TRAIN)
+    return tuple(s for s in sites if any(p.get("input_requires_grad") is not False for _, p in s.profiles))
+
+
+def evaluated(window: Window, name: str = "call.value") -> tuple[Track, ...]:
+    """Tracks of loss calls that nothing is trained on: made in evaluation, or on inputs without gradient."""
+    free = {
+        (site.source.file, site.source.line)
+        for site in loss_sites(window, phase=Phase.TRAIN)
+        if site.source and all(p.get("input_requires_grad") is False for _, p in site.profiles)
+    }
+    between = (track for track in window.read(name) if track.where.source in free)
+    return (*window.read(name, phase=Phase.EVAL), *between)
 
 
 def _phase(told: Any, otherwise: Phase) -> Phase:

@@ -129,7 +129,8 @@ def _grid(x: Scale, y: Scale, right: float, bottom: float) -> str:
                 f'<line class="tickmark" x1="{at:.1f}" x2="{at:.1f}" y1="{bottom:g}" y2="{bottom + 4:g}"/>'
             )
             parts.append(
-                f'<text class="tick" x="{at:.1f}" y="{bottom + 17:g}" text-anchor="middle">{value:,.0f}</text>'
+                f'<text class="tick" x="{at:.1f}" y="{bottom + 17:g}" text-anchor="middle">'
+                f"{value:,.0f}</text>"
             )
     parts.append(f'<line class="base" x1="{LEFT:g}" x2="{right:g}" y1="{bottom:g}" y2="{bottom:g}"/>')
     return "".join(parts)
@@ -182,7 +183,7 @@ def _mark(step: int, x: Scale, bottom: float, right: float) -> str:
     anchor, move = ("end", -4) if at > right - 70 else ("start", 4)
     return (
         f'<line class="mark" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP:g}" y2="{bottom:g}"/>'
-        f'<text class="marklabel" x="{at + move:.1f}" y="{bottom - 6:g}" text-anchor="{anchor}">'
+        f'<text class="marklabel" x="{at + move:.1f}" y="{TOP + 10:g}" text-anchor="{anchor}">'
         f"step {step:,}</text>"
     )
 

@@ -108,7 +108,8 @@ class _Lines:
         gap = " " * max(2, self.width - 2 - len(title) - len(when))
         if len(title) + len(when) + 4 > self.width:
             gap, when = "", ""
-        yield f"{self._paint(mark, '1;' + style)} {self._paint(title, '1;' + style)}{gap}{self._paint(when, '2')}"
+        left = f"{self._paint(mark, '1;' + style)} {self._paint(title, '1;' + style)}"
+        yield f"{left}{gap}{self._paint(when, '2')}"
         yield from self._wrapped(sentence(finding.message), indent=2)
         if finding.places and (finding.place not in ("loop", "loss", "data", "optimizer")):
             yield from self._field("at", listed([clean(place) for place in finding.places]))

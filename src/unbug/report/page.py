@@ -65,7 +65,8 @@ def html(reader: Reader, diagnosis: Diagnosis) -> str:
     style = resources.files("unbug.report").joinpath("page.css").read_text(encoding="utf-8")
     head = (
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        '<meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         '<meta name="robots" content="noindex"><meta name="color-scheme" content="light dark">'
         f"<title>{text(title)}</title><style>\n{style}</style>"
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unbug.detect.contract import evaluated
 from unbug.report.drawing import Chart, Line
 from unbug.types import Evidence, Phase
 
@@ -54,15 +55,18 @@ def training_charts(reader: Reader, window: Window) -> list[Chart]:
     """Loss in training and evaluation, learning rate, gradient norm and step time of one training."""
     charts = []
     losses = _curves(reader, window, "loss.value", ("training loss",))
-    for track in window.read("call.value", phase=Phase.EVAL)[:3]:
+    for track in evaluated(window)[:3]:
         line = reduced(track.steps, track.values)
         losses.append(Line(steps=line.steps, values=line.values, label=_site("evaluation", track)))
     if losses:
         charts.append(Chart(lines=losses, title="Loss"))
     scores = [
         Line(steps=line.steps, values=line.values, label=_site(what, track))
-        for what, phase in (("training", None), ("evaluation", Phase.EVAL))
-        for track in window.read("call.accuracy", phase=phase)[:2]
+        for what, tracks in (
+            ("training", _trained(window)),
+            ("evaluation", evaluated(window, "call.accuracy")),
+        )
+        for track in tracks[:2]
         for line in (reduced(track.steps, track.values),)
     ]
     if scores:
@@ -77,6 +81,11 @@ def training_charts(reader: Reader, window: Window) -> list[Chart]:
         if lines and any(math.isfinite(v) and v for line in lines for v in line.values):
             charts.append(Chart(lines=lines, title=title, unit=unit))
     return charts
+
+
+def _trained(window: Window) -> list[Track]:
+    others = {track.where for track in evaluated(window, "call.accuracy")}
+    return [track for track in window.read("call.accuracy") if track.where not in others]
 
 
 def reduced(steps: NDArray[np.int64], values: NDArray[np.float64]) -> Line:

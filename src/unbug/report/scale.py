@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 __all__ = ["Scale", "fit", "wants_log"]
 
-LOG_FROM = 1000.0
+LOG_FROM = 100.0
 """Ratio of largest to smallest value from which an axis is logarithmic."""
 
 

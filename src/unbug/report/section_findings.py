@@ -71,7 +71,8 @@ def findings_section(diagnosis: Diagnosis, windows: Mapping[int, Window], progra
 
 def _nothing(diagnosis: Diagnosis) -> str:
     steps = sum(training.steps for training in diagnosis.trainings)
-    looked = f"{count(len(diagnosis.rules), 'rule')} looked at {count(steps, 'step')} in {diagnosis.series:,} series"
+    rules, seen = count(len(diagnosis.rules), "rule"), count(steps, "step")
+    looked = f"{rules} looked at {seen} in {diagnosis.series:,} series"
     return f"{looked} and had nothing to say." if steps else f"{looked}: there was little to look at."
 
 

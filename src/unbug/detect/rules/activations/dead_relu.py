@@ -42,7 +42,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             born = track.steps[streak.start] < at.start
             yield Finding(
                 place=track.place,
-                message=f"at least {share:.1%} of the outputs are zero on {at.patience} recorded steps "
+                message=f"{_share(share)} outputs are zero on {at.patience} recorded steps "
                 f"(limit {at.zero_share:.0%})" + (", from the start" if born else ""),
                 advice="start the biases of the layer before it at or above zero"
                 if born
@@ -51,6 +51,10 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
                 evidence=(track.evidence(streak, threshold=at.zero_share, label="share of zeros"),),
                 weight=share,
             )
+
+
+def _share(share: float) -> str:
+    return "all" if share == 1 else f"at least {share:.1%} of the"
 
 
 _ACT = (Place(path="act1", kind="module", class_name="torch.nn.modules.activation.ReLU", order=0),)

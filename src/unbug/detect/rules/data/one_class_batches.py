@@ -94,10 +94,11 @@ def _batch(step: int, *counts: int) -> Event:
 
 
 _SORTED = tuple(_batch(n, *([0] * (n // 3)), 8) for n in range(5))
+_LATER = tuple(_batch(5 + n, *([0] * (n // 3)), 8) for n in range(4))
 CASES = (
     fires("exactly the patience", place="data", events=_SORTED),
     silent("one batch short", events=_SORTED[:4]),
     silent("one class in all", events=tuple(_batch(n, 8) for n in range(9))),
     silent("small batches", events=tuple(_batch(n, *([0] * (n % 2)), 7) for n in range(9))),
-    silent("a mixed batch between", events=(*_SORTED[:4], _batch(4, 4, 4), *_SORTED[:4])),
+    silent("a mixed batch between", events=(*_SORTED[:4], _batch(4, 4, 4), *_LATER)),
 )

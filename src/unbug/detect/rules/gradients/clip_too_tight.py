@@ -62,8 +62,8 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     usual = float(np.median(norms[streak]))
     yield Finding(
         place="optimizer",
-        message=f"gradients of norm {usual:.3g} are clipped to {limits[streak.start]:.3g} in {at.patience} steps in a "
-        f"row: the step is {usual / limits[streak.start]:.0f} times shorter than the learning rate says",
+        message=f"gradient norms of {usual:.3g} are cut to {limits[streak.start]:.2g}, {at.patience} times "
+        f"in a row: steps are {usual / limits[streak.start]:.0f} times shorter than the learning rate says",
         advice=f"raise the limit of clipping to about {max(usual, 1e-12):.1g}",
         evidence=(
             norm.evidence(part, threshold=float(limits[streak.start]), label="gradient norm before clipping"),

@@ -78,8 +78,8 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     part = slice(*np.searchsorted(worst.steps, [since, known_at + 1]).tolist())
     yield Finding(
         place=worst.place,
-        message=f"gradients of the first layers are {shares[streak].max():.1e} of those of the last, relative to "
-        f"their weights (limit {at.share:g}), on {at.patience} recorded steps",
+        message=f"relative to their weights, gradients of the first layers are {shares[streak].max():.1e} of "
+        f"those of the last (limit {at.share:g}), on {at.patience} recorded steps",
         advice="use ReLU-like activations, residual connections or normalisation between the layers",
         severity=Severity.NOTE if adaptive else None,
         steps=(since, known_at),

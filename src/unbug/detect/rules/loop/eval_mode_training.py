@@ -63,8 +63,8 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         before = module in was_training
         yield Finding(
             place="loop",
-            message=f"{module} is trained in evaluation mode from step {since} on: {dependent} layers "
-            f"({named(layers)}) act as in evaluation",
+            message=f"the model {module} is trained in evaluation mode from step {since} on: "
+            f"{dependent} layers ({named(layers)}) act as in evaluation",
             advice="call model.train() after each evaluation, before training goes on",
             severity=None if before else Severity.WARNING,
             confidence=None if before else 0.7,

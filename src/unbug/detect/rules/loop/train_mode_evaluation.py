@@ -75,7 +75,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             continue
         yield Finding(
             place="loop",
-            message=f"{fields.get('module')} is evaluated in training mode: {dependent} layers "
+            message=f"the model {fields.get('module')} is evaluated in training mode: {dependent} layers "
             f"({named(layers)}) act as in training",
             advice="call model.eval() before the evaluation and model.train() after it",
             steps=(step, loss[1]),

@@ -22,9 +22,9 @@ from unbug.detect.contract import (
     detector,
     event,
     fires,
-    loss_sites,
     silent,
     threshold,
+    trained_sites,
 )
 
 
@@ -43,7 +43,7 @@ class Thresholds:
     confidence=0.97,
 )
 def find(window: Window, at: Thresholds) -> Iterator[Finding]:
-    for site in loss_sites(window):
+    for site in trained_sites(window):
         held = site.holds(_outgrows, calls=at.calls)
         if held is None:
             continue

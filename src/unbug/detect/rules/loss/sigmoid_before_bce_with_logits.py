@@ -23,9 +23,9 @@ from unbug.detect.contract import (
     detector,
     event,
     fires,
-    loss_sites,
     silent,
     threshold,
+    trained_sites,
 )
 
 FUNCTION = "binary_cross_entropy_with_logits"
@@ -56,7 +56,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         share, low, high = (profile.get(k) for k in ("input_in_unit_share", "input_min", "input_max"))
         return bool(share is not None and share >= at.share and _number(high) - _number(low) >= at.width)
 
-    for site in loss_sites(window, FUNCTION):
+    for site in trained_sites(window, FUNCTION):
         held = site.holds(probabilities, calls=at.calls)
         if held is None:
             continue

@@ -23,9 +23,9 @@ from unbug.detect.contract import (
     detector,
     event,
     fires,
-    loss_sites,
     silent,
     threshold,
+    trained_sites,
 )
 
 
@@ -53,7 +53,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         shares = profile.get("input_in_unit_share"), profile.get("rows_sum_to_one_share")
         return (profile.get("classes") or 2) >= 2 and all(s is not None and s >= at.share for s in shares)
 
-    for site in loss_sites(window, "cross_entropy"):
+    for site in trained_sites(window, "cross_entropy"):
         held = site.holds(probabilities, calls=at.calls)
         if held is None:
             continue
@@ -100,6 +100,7 @@ CASES = (
     ),
     silent("one call short", events=(_call(1, 1.0, 1.0),), loss__value={"loss": [2.3] * 2}),
     silent("just under the share", events=(_call(3, 1.0, 0.989),), loss__value={"loss": [2.3] * 9}),
+    silent("an evaluation after training", events=(_call(9, 1.0, 1.0, input_requires_grad=False),)),
     silent("logits that happen to lie in [0, 1]", events=(_call(900, 1.0, 0.0),)),
     silent(
         "the profile changed in time",

@@ -50,7 +50,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     share = "" if whole else f" in {track.values[row]:.1%} of its values"
     yield Finding(
         place=track.place,
-        message=f"{'the gradient norm' if whole else 'the gradient'} is NaN or infinite{share} at step {known_at}, "
+        message=f"the gradient{' norm' if whole else ''} is NaN or infinite{share} at step {known_at}, "
         "while the loss is finite",
         advice="look for sqrt(0), a norm of zeros, division by zero or pow at zero in what leads to the loss",
         evidence=(

@@ -63,8 +63,8 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     each_step = any("L" in word for _, word in orders(window)[:1])
     yield Finding(
         place="optimizer",
-        message=f"the learning rate fell from {peak:.3g} to {rate.values[after]:.2g} by step {since} of {end} and "
-        "stayed so low" + ("; the scheduler is stepped in every step" if each_step else ""),
+        message=f"the learning rate fell from {peak:.3g} to {rate.values[after]:.2g} by step {since} "
+        f"of {end} and stayed so low" + ("; the scheduler is stepped in every step" if each_step else ""),
         advice="call scheduler.step() once an epoch, or give the schedule its length in steps",
         severity=None if each_step else Severity.NOTE,
         steps=(since, int(rate.steps[-1])),

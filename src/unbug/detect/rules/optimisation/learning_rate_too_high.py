@@ -68,11 +68,11 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     worse = np.flatnonzero((loss.steps >= reached) & ~(loss.values <= start))
     if not len(worse) or not np.isfinite(start):
         return
-    known_at = int(loss.steps[worse[0]])
+    known_at, then = int(loss.steps[worse[0]]), float(loss.values[worse[0]])
     yield Finding(
         place="optimizer",
-        message=f"one update is {update.values[streak].max():.3g} times as long as the weights (limit {at.update:g}); "
-        f"the loss went from {start:.4g} to {loss.values[worse[0]]:.4g} by step {known_at}",
+        message=f"one update is {update.values[streak].max():.3g} times as long as the weights "
+        f"(limit {at.update:g}); the loss went from {start:.4g} to {then:.4g} by step {known_at}",
         advice="lower the learning rate by a factor of 10 or more",
         steps=(since, max(known_at, reached)),
         known_at=max(known_at, reached),

@@ -94,8 +94,8 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         diagnoses: tuple[str, ...] | None = ("lr-too-high", "unshuffled-data", "momentum-too-high")
     elif moved is not None and moved < at.moved:
         message = (
-            f"the training loss stayed at {start:.4g} (second half {half:.4g}); all updates together moved the "
-            f"weights by {moved:.2g} of their norm (limit {at.moved:g})"
+            f"the training loss stayed at {start:.4g} (second half {half:.4g}); all updates together "
+            f"moved the weights by {moved:.2g} of their norm (limit {at.moved:g})"
         )
         advice, diagnoses = "raise the learning rate, by a factor of 100 or more", ("lr-too-low",)
     else:

@@ -2,8 +2,9 @@
 
 Why it matters: the model learns its training examples by heart; what it says of others gets worse.
 How it decides: at the end of the training, a loss measured without gradients was last (median of three) at
-    least `rise` times its lowest value, in at least `evaluations` evaluations, while the training loss fell
-    to at most `fall` of what it was when the evaluated loss was lowest.
+    least `rise` times its lowest value, and above it by `amount` of the first training loss, in at least
+    `evaluations` evaluations, while the training loss fell to at most `fall` of what it was when the
+    evaluated loss was lowest.
 When it is wrong: a small rise late in a training is usual, hence the margin; accuracy may still improve
     meanwhile.
 What to do: stop early and keep the best checkpoint; more data or augmentation; weight decay, dropout, a
@@ -16,14 +17,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unbug.detect.contract import Finding, Phase, Severity, Window, detector, fires, silent, threshold
+from unbug.detect.contract import Finding, Severity, Window, detector, evaluated, fires, silent, threshold
 
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
     evaluations: int = threshold(5, unit="evaluations", low=3, high=10_000, why="fewer show no trend")
     rise: float = threshold(
-        1.3, unit="times the lowest", low=1.0, high=100.0, why="usual late rises stay below"
+        1.15, unit="times the lowest", low=1.0, high=100.0, why="usual late rises stay below"
+    )
+    amount: float = threshold(
+        0.05, unit="of the first training loss", low=0.0, high=1.0, why="small losses jitter"
     )
     fall: float = threshold(
         0.5, unit="of the training loss then", low=0.0, high=1.0, why="the gap opens on both sides"
@@ -35,6 +39,7 @@ class Thresholds:
     "overfitting",
     diagnoses=("overfitting",),
     reads=("call.value", "loss.value"),
+    events=("loss_call",),
     severity=Severity.WARNING,
     since="0.1",
     final=True,
@@ -44,7 +49,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     loss = window.one("loss.value")
     if loss is None:
         return
-    for track in window.read("call.value", phase=Phase.EVAL):
+    for track in evaluated(window):
         steps = np.unique(track.steps)
         means = np.array([track.values[track.steps == step].mean() for step in steps])
         if len(steps) < at.evaluations or not np.isfinite(means).all():
@@ -53,14 +58,17 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         last = float(np.median(means[-3:]))
         if not means[best] > 0 or last < at.rise * means[best] or best > len(means) - 3:
             continue
+        first = float(np.median(loss.values[:10]))
+        if last - means[best] < at.amount * first:
+            continue
         then = loss.values[(loss.steps <= steps[best])][-10:]
         now = loss.values[-10:]
         if not len(then) or not np.nanmedian(now) <= at.fall * np.nanmedian(then):
             continue
         yield Finding(
             place="loss",
-            message=f"the evaluated loss rose from {means[best]:.4g} at step {steps[best]} to {last:.4g}, while the "
-            f"training loss fell from {np.nanmedian(then):.3g} to {np.nanmedian(now):.2g}",
+            message=f"the evaluated loss rose from {means[best]:.4g} at step {steps[best]} to {last:.4g}, "
+            f"while the training loss fell from {np.nanmedian(then):.3g} to {np.nanmedian(now):.2g}",
             advice="stop early, or use more data, augmentation, weight decay or a smaller model",
             steps=(int(steps[best]), int(steps[-1])),
             evidence=(
@@ -81,15 +89,16 @@ CASES = (
     fires(
         "exactly at the thresholds",
         place="loss",
-        evaluation=_evaluated(1.2, 1.0, 1.3, 1.3, 1.3),
+        evaluation=_evaluated(1.2, 1.0, 1.15, 1.15, 1.15),
         loss__value=_FALLS,
     ),
     silent("one evaluation short", evaluation=_evaluated(1.0, 1.3, 1.3, 1.3), loss__value=_FALLS),
-    silent("just under the rise", evaluation=_evaluated(1.2, 1.0, 1.29, 1.29, 1.29), loss__value=_FALLS),
+    silent("just under the rise", evaluation=_evaluated(1.2, 1.0, 1.14, 1.14, 1.14), loss__value=_FALLS),
     silent(
         "the training loss rises too",
         evaluation=_evaluated(1.2, 1.0, 1.3, 1.3, 1.3),
         loss__value={"loss": [1.0] * 51},
     ),
+    silent("a small loss jitters", evaluation=_evaluated(0.2, 0.1, 0.14, 0.14, 0.14), loss__value=_FALLS),
     silent("falls", evaluation=_evaluated(1.0, 0.9, 0.8, 0.7, 0.7), loss__value=_FALLS),
 )
