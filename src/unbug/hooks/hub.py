@@ -45,6 +45,7 @@ class Hub:
         self._table = Table()
         self._forward: tuple[FunctionType, Tapped] | None = None
         self._watch_forwards = True
+        self._optimizers_live = True
 
     @property
     def watch_modules(self) -> bool:
@@ -166,15 +167,18 @@ class Hub:
         assert spec.existing is not None
         existing = spec.existing
 
-        def swap(old: Any, new: Any) -> None:
-            for function in existing():
-                if isinstance(function, FunctionType) and function.__code__ is old:
-                    function.__code__ = new
+        def swap(old: Any, new: Any) -> int:
+            found = [f for f in existing() if isinstance(f, FunctionType) and f.__code__ is old]
+            for function in found:
+                function.__code__ = new
+            return len(found)
 
-        swap(tapped.original_inner, tapped.inner)
+        self._optimizers_live = swap(tapped.original_inner, tapped.inner) > 0
         self._table.also(lambda: swap(tapped.inner, tapped.original_inner))
 
     def _tell_of_living_optimizers(self) -> None:
+        if not self._optimizers_live:  # torch wraps a class's step when the first one is made
+            return
         kind = torch.optim.Optimizer
         for thing in gc.get_objects():
             if issubclass(type(thing), kind) and "param_groups" in vars(thing):

@@ -23,34 +23,31 @@ def forward_taps(teller: Teller) -> list[Spec]:
     here, tell = teller.here, teller.tell
 
     def enter(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
-        depth = here.forward
-        if depth > 0:
-            here.forward = depth + 1
-        elif depth < 0:
-            here.forward = depth - 1
-        elif here.busy or in_backward() or blocked() or not _usable(args, kwargs):
+        state = here.forward
+        if state:
+            return state
+        if here.busy or in_backward() or blocked() or not _usable(args, kwargs):
             here.forward = -1
-        else:
-            here.forward = 1
-            try:
-                tell("root_forward", module, args, kwargs)
-            except BaseException:
-                here.forward = 0
-                raise
-        return depth
+            return 0
+        here.forward = 1
+        try:
+            tell("root_forward", module, args, kwargs)
+        except BaseException:
+            here.forward = 0
+            raise
+        return 0
 
-    def leave(depth: int | None, value: Any, module: Any, args: tuple[Any, ...]) -> None:
-        if depth is None:
-            return
-        told = here.forward > 0
-        here.forward = depth
-        if depth == 0:
+    def leave(state: int | None, value: Any, module: Any, args: tuple[Any, ...]) -> None:
+        if state == 1:
+            if not teller.watch_modules or value is RAISED or here.busy or in_backward() or blocked():
+                return
+            if not isinstance(value, Tensor) or has_values(value):
+                tell("module_output", module, args, value)
+        elif state == 0:
+            told = here.forward == 1
+            here.forward = 0
             if told:
                 tell("root_output", module, None if value is RAISED else value)
-        elif depth > 0 and teller.watch_modules and value is not RAISED and not here.busy:
-            if in_backward() or blocked() or (isinstance(value, Tensor) and not has_values(value)):
-                return
-            tell("module_output", module, args, value)
 
     return [
         Spec(

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, cast
 
 import torch
+import torch.fx._symbolic_trace
 
 __all__ = [
     "Check",
@@ -54,6 +54,8 @@ _interpreter: Callable[[], Any] = _get("_C._functorch.peek_interpreter_stack", l
 _graph_task: Callable[[], int] = _get("_C._current_graph_task_id", lambda: -1)
 _dispatch_modes: Callable[[], int] = _get("_C._len_torch_dispatch_stack", lambda: 0)
 _no_functions: Any = _get("_C.DisableTorchFunction", contextlib.nullcontext)
+_function_modes: Callable[[], int] = _get("_C._len_torch_function_stack", lambda: 1)
+_tracer: Any = torch.fx._symbolic_trace
 _Tensor, _Parameter = torch.Tensor, torch.nn.Parameter
 
 
@@ -63,11 +65,7 @@ def blocked() -> bool:
         return True
     if _dispatch_modes() and _infra_mode():
         return True
-    tracer = sys.modules.get("torch.fx._symbolic_trace")
-    return tracer is not None and bool(
-        getattr(tracer, "_is_fx_tracing_flag", False)
-        or getattr(tracer, "_is_fx_symbolic_tracing_flag", False)
-    )
+    return bool(vars(_tracer).get("_is_fx_tracing_flag") or vars(_tracer).get("_is_fx_symbolic_tracing_flag"))
 
 
 def _infra_mode() -> bool:
@@ -86,11 +84,10 @@ def in_backward() -> bool:
 def has_values(tensor: Any) -> bool:
     """Whether a tensor has values, and computing with it `unwatched` runs none of the user's code."""
     kind = type(tensor)
-    if (
-        kind is not _Tensor
-        and kind is not _Parameter
-        and kind.__torch_dispatch__ is not _Tensor.__torch_dispatch__
-    ):
+    if kind is _Tensor or kind is _Parameter:
+        if not _function_modes():
+            return not tensor.is_meta
+    elif kind.__torch_dispatch__ is not _Tensor.__torch_dispatch__:
         return False
     with _no_functions():
         return not tensor.is_meta

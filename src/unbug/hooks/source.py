@@ -16,8 +16,8 @@ class TapError(Exception):
     """The function cannot be tapped; the text is the reason that the patch table shows."""
 
 
-def source_of(code: CodeType) -> str:
-    """The text of a function, after as many empty lines as put it at its place in its file."""
+def source_of(code: CodeType) -> tuple[str, ast.FunctionDef]:
+    """The text of a function, after as many empty lines as put it at its place, and its definition."""
     lines = linecache.getlines(code.co_filename)
     start = code.co_firstlineno - 1
     if not 0 <= start < len(lines):
@@ -34,11 +34,11 @@ def source_of(code: CodeType) -> str:
             if inside or lines[end - 1].lstrip().startswith("@"):
                 continue
         text = head + "".join(lines[start:end])
+        text = "\n" * (code.co_firstlineno - (2 if head else 1)) + text
         try:
-            ast.parse(text)
+            return text, parsed(text)
         except SyntaxError:
             continue
-        return "\n" * (code.co_firstlineno - (2 if head else 1)) + text
     raise TapError("its source cannot be parsed")
 
 
@@ -52,7 +52,7 @@ def parsed(text: str) -> ast.FunctionDef:
     return node
 
 
-def imported_names(function: FunctionType, text: str) -> Sequence[str]:
+def imported_names(function: FunctionType, definition: ast.FunctionDef) -> Sequence[str]:
     """Which of the names it uses its module imported: CPython compiles `name.call()` differently for these.
 
     Tried out until the unchanged source compiles to the code that is there.
@@ -62,7 +62,6 @@ def imported_names(function: FunctionType, text: str) -> Sequence[str]:
     modules = [name for name in used if isinstance(function.__globals__[name], ModuleType)]
     home = function.__module__
     foreign = [name for name in used if getattr(function.__globals__[name], "__module__", home) != home]
-    definition = parsed(text)
     for names in (modules, [*modules, *foreign], ()):
         if _same(compiled(definition, original, names), original):
             return names

@@ -37,7 +37,7 @@ class Table:
 
     def __init__(self) -> None:
         self._rows: list[Patch] = []
-        self._undo: list[Callable[[], None]] = []
+        self._undo: list[Callable[[], object]] = []
 
     def tap(self, name: str, what: str, guard: str, function: FunctionType, tapped: Tapped) -> None:
         """Put the new code in place."""
@@ -45,7 +45,7 @@ class Table:
         self._undo.append(lambda: _restore(function, tapped.code, tapped.original))
         self._add(name, what, guard, "the original `__code__` is put back", "")
 
-    def also(self, undo: Callable[[], None]) -> None:
+    def also(self, undo: Callable[[], object]) -> None:
         """More that belongs to the row before."""
         self._undo.append(undo)
 

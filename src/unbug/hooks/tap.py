@@ -82,12 +82,12 @@ def make_tap(
         TapError: the source is missing, is not what was compiled, or has a shape that cannot be tapped.
     """
     original = function.__code__
-    text = source_of(original)
-    imported = imported_names(function, text)
+    text, plain = source_of(original)
+    imported = imported_names(function, plain)
     definition = parsed(text)
-    target, other = definition, parsed(text)
+    target, other = definition, plain
     if inner is not None:
-        target, other = _find(definition, inner), _find(other, inner)
+        target, other = _find(definition, inner), _find(plain, inner)
     known = {argument.arg for argument in ast.walk(target.args) if isinstance(argument, ast.arg)}
     for name in (*enter_names, *leave_names):
         if name not in known:

@@ -21,7 +21,7 @@ _METHODS = (
 class Here(threading.local):
     """How deep this thread is, for each kind of call. Each tap sets it back to what it found."""
 
-    forward = 0  # below zero: inside a forward that is not told
+    forward = 0  # 1 inside a forward that is told, -1 inside one that is not
     backward = 0
     loss = 0
     clip = 0
