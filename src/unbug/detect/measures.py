@@ -86,7 +86,7 @@ def total_ratio(window: Window, numerator: str, *, relative: bool = False) -> Tr
                     over.setdefault(step, []).append((one, weight))
     if not over:
         return None
-    # A step counts if it recorded half as many weights as any step before it: what comes later changes nothing.
+    # A step counts if it recorded half as many weights as any step before it: later ones change nothing.
     full, most = [], 0
     for step in sorted(over):
         most = max(most, len(over[step]))

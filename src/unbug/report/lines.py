@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["terminal"]
 
-NARROWEST, WIDEST = 40, 100
+NARROWEST, WIDEST = 50, 100
 _MARKS = {Severity.ERROR: "✖", Severity.WARNING: "▲", Severity.NOTE: "·"}
 _PLAIN_MARKS = {Severity.ERROR: "x", Severity.WARNING: "!", Severity.NOTE: "-"}
 _COLORS = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.NOTE: "36"}
@@ -168,7 +168,7 @@ class _Lines:
             return ""
         values = [value for _, value in curve.points]
         finite = [value for value in values if abs(value) != float("inf") and value == value]
-        if not finite or min(finite) == max(finite):
+        if not finite or min(finite) == max(finite) or set(finite) == {0.0, 1.0}:
             return ""
         first, last, label = number(values[0]), number(values[-1]), clean(curve.label or curve.series)
         room = self.width - 12 - len(first) - len(last) - len(label)

@@ -10,6 +10,7 @@ __all__ = ["Scale", "fit", "wants_log"]
 
 LOG_FROM = 100.0
 """Ratio of largest to smallest value from which an axis is logarithmic."""
+_LARGEST = 1e140
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,27 +40,30 @@ class Scale:
 
 def wants_log(values: Iterable[float]) -> bool:
     """Whether positive values span so many decades that a linear axis would hide most of them."""
-    seen = [value for value in values if math.isfinite(value)]
+    seen = _usable(values)
     return bool(seen) and min(seen) > 0 and max(seen) / min(seen) >= LOG_FROM
 
 
 def fit(values: Iterable[float], *, start: float, end: float, log: bool = False, pad: float = 0.05) -> Scale:
     """A scale that holds all finite values with some room; something sensible where they are equal or
     none."""
-    seen = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
+    seen = _usable(values) or [0.0, 1.0]
     low, high = min(seen), max(seen)
     if log:
         room = (high / low) ** pad if high > low else 10.0
         return Scale(low=low / room, high=high * room, start=start, end=end, log=True)
-    if low == high:
+    if high - low <= 1e-12 * max(abs(low), abs(high), 1 / _LARGEST):
         room = abs(low) * 0.5 or 1.0
         low, high = low - room, high + room
     else:
         low, high = low - pad * (high - low), high + pad * (high - low)
-    if math.isinf(high - low):
-        low, high = -1e308, 1e308
-        return Scale(low=low / 4, high=high / 4, start=start, end=end)
     return Scale(low=low, high=high, start=start, end=end)
+
+
+def _usable(values: Iterable[float]) -> list[float]:
+    """The finite values, none so large or so near zero that arithmetic on the axis would fail."""
+    kept = (min(max(value, -_LARGEST), _LARGEST) for value in values if math.isfinite(value))
+    return [0.0 if abs(value) < 1 / _LARGEST else value for value in kept]
 
 
 def _round(low: float, high: float, most: int) -> list[float]:
