@@ -22,6 +22,8 @@ DEAR, DEAR_GAP = 0.05, 220
 _WARM = 3
 """Steps whose looks cost more than later ones, as they warm caches: their price says little."""
 _LAST_FULL = 400
+FIRST_FACTOR, _LEAST_FACTOR, _MOST_FACTOR = 0.5, 0.1, 0.75
+"""Part of the share spent on looks before their true cost is known, and the bounds of what it may become."""
 _STARVED = 8
 """Gaps after which one item is looked at even without credit: a share of a per mille."""
 _TIMES = 64
@@ -152,7 +154,7 @@ class Budget:
         self.every = every
         self.allowance_ns = allowance_ns
         self.credit_ns = 0.0
-        self.factor = 1.0
+        self.factor = FIRST_FACTOR
         self.median_ns = 0.0
         self.fulls = 0
         self.dear_taken = 0
@@ -188,6 +190,13 @@ class Budget:
         if not paid or self.base_ns <= _SLEEP_ABOVE * paid:
             return 0
         return min(int(self.base_ns / (_AWAKE_SHARE * paid)), _LONGEST_SLEEP)
+
+    def adjust(self, cost: float) -> None:
+        """Take in the measured cost of watching: spend less if it nears the share, more if well below."""
+        if cost > 0.8 * self.share:
+            self.factor = max(self.factor * max(0.8 * self.share / cost, 0.5), _LEAST_FACTOR)
+        elif cost < 0.6 * self.share:
+            self.factor = min(self.factor * 1.1, _MOST_FACTOR)
 
     def slept(self, steps: int, own_ns: float) -> None:
         """Nothing was spent in so many steps."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random as random_module
 
-__all__ = ["Blocks", "interval"]
+__all__ = ["Blocks", "interval", "median"]
 
 _LENGTHS = (16, 48)
 _UNWATCHED = 0.12
@@ -73,12 +73,13 @@ def interval(
     """
     if len(ratios) < 5:
         return None
-    medians = sorted(_median([random.choice(ratios) for _ in ratios]) for _ in range(_RESAMPLES))
+    medians = sorted(median([random.choice(ratios) for _ in ratios]) for _ in range(_RESAMPLES))
     tail = (1 - coverage) / 2
-    return _median(ratios), medians[int(tail * _RESAMPLES)], medians[int((1 - tail) * _RESAMPLES) - 1]
+    return median(ratios), medians[int(tail * _RESAMPLES)], medians[int((1 - tail) * _RESAMPLES) - 1]
 
 
-def _median(values: list[float]) -> float:
+def median(values: list[float]) -> float:
+    """The middle one, or the mean of the two in the middle."""
     ordered = sorted(values)
     middle = len(ordered) // 2
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2

@@ -47,6 +47,7 @@ def coverage_of(core: Core, compiled: list[str], sites_left_out: int, gradient_c
     measured = interval(core.blocks.ratios, core.random)
     return {
         "budget": budget.share,
+        "spent_on_looks": budget.factor,
         "full_steps": budget.fulls,
         "dear_looks": budget.dear_taken,
         "trainings": trainings,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from unbug.record.budget import FULL_STEPS
 from unbug.record.core import Core
+from unbug.record.cost import median
 from unbug.record.looks import Looks
 from unbug.record.watched import Watched
 
@@ -11,6 +12,10 @@ __all__ = ["Planner"]
 
 _PREEMPTED = 4
 """What took more than so many times what it should was cut short by another process: not charged in full."""
+
+
+_ADJUST_EVERY = 8
+"""Pairs of blocks between two corrections of what is spent."""
 
 
 class Planner:
@@ -36,7 +41,11 @@ class Planner:
         if self._allowed:
             budget.from_allowance(charged)
         else:
+            pairs = len(core.blocks.ratios)
             core.blocks.step(taken, budget.median_ns)
+            if len(core.blocks.ratios) != pairs and len(core.blocks.ratios) % _ADJUST_EVERY == 0:
+                base = budget.base_ns / budget.median_ns if budget.median_ns else 0.0
+                budget.adjust(median(core.blocks.ratios[-4 * _ADJUST_EVERY :]) - 1 + base)
             if not looked and not core.letters.partial:
                 budget.lean(max(spent - chosen, 0))
 

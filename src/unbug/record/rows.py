@@ -71,9 +71,18 @@ class Rows:
     def __len__(self) -> int:
         return len(self._pending)
 
-    def flush(self, training: int, step: int) -> None:
-        """Stamp what is pending and give it to the writer."""
-        pending = self._pending
+    def replace(self, index: int, row: tuple[int, Values | Later] | None) -> None:
+        """Another row in the place of a pending one, or none."""
+        if row is None:
+            del self._pending[index]
+        else:
+            self._pending[index] = (*row, *self._pending[index][2:])
+
+    def flush(self, training: int, step: int, *, only: int | None = None) -> None:
+        """Stamp what is pending (the `only` first ones) and give it to the writer."""
+        pending = self._pending if only is None else self._pending[:only]
+        if only is not None:
+            self._pending = self._pending[only:]
         if pending:
             row = self._writer.row
             for group, values, t_ns, micro, phase in pending:

@@ -155,6 +155,11 @@ class Trainings:
         """Live optimizers that have no training yet."""
         return [one for one in self._states.values() if one.training is None and one.ref() is not None]
 
+    def may_be_larger(self, training: LiveTraining) -> bool:
+        """Whether an optimizer waits that would count this training's steps, if it joined."""
+        size = training.primary.size if training.primary is not None else 0
+        return any(one.size > size and one.created_at <= training.first_step for one in self.waiting())
+
     def optimizers_alive(self) -> int:
         """Number of optimizers there are."""
         return sum(one.ref() is not None for one in self._states.values())
