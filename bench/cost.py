@@ -219,9 +219,9 @@ def summary(samples: dict[str, list[Times]], background: float) -> dict[str, Any
         return {"median": float(np.median(each)), "low": float(low), "high": float(high), "all": float(total)}
 
     def tail(kind: str) -> float:
-        """Slowest hundredth: of watched steps with the background in them, of the others without."""
+        """Slowest hundredth: of watched steps with the background thread in them, of the others without."""
         walls, _, others = steps[kind]
-        return float(np.percentile(walls if kind == "on" else walls[others == 0], 99))
+        return float(np.percentile(walls if kind == "on" else walls - others, 99))
 
     return {
         "step_ms": float(1e3 * np.median(steps["off"][0])),
