@@ -157,6 +157,26 @@ def test_another_ones_change_is_left_alone(told: Told) -> None:
         F.huber_loss.__code__ = original
 
 
+def test_what_somebody_replaced_before_is_not_touched(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mine(input: torch.Tensor, target: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
+        return ((input - target) ** 2).mean()
+
+    original, code = F.mse_loss, mine.__code__
+    monkeypatch.setattr(F, "mse_loss", mine)
+    hub = Hub(told)
+    hub.install()
+    try:
+        assert mine.__code__ is code
+        assert not ours(original.__code__)
+        (row,) = (row for row in hub.patches() if row.name == "torch.nn.functional.mse_loss")
+        assert not row.installed
+        assert row.reason == f"{__name__} has put another function in its place"
+        F.l1_loss(torch.zeros(2), torch.ones(2))
+        assert "loss_call" in told.names()
+    finally:
+        hub.remove()
+
+
 def test_listener_and_hub_are_let_go(told: Told) -> None:
     class Listener(Told):
         pass

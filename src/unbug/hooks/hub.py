@@ -143,6 +143,8 @@ class Hub:
             return None, None, spec.refused
         try:
             function = innermost(_resolve(spec.name))
+            if function.__module__.partition(".")[0] != spec.name.partition(".")[0]:
+                raise TapError(f"{function.__module__} has put another function in its place")
             leave, names = spec.leave, spec.leave_names
             if names == ALL:
                 code = function.__code__
@@ -158,7 +160,7 @@ class Hub:
                 leave_names=names,
                 inner=spec.inner,
             )
-        except (TapError, TypeError, AttributeError, ImportError, SyntaxError, ValueError) as error:
+        except Exception as error:  # one that is strange must not keep the others from being tapped
             return None, None, str(error) or type(error).__name__
         return function, tapped, ""
 
