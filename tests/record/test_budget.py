@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from unbug.record.budget import DEAR, FULL_STEPS, Budget, Item, Rotation
+from unbug.record.budget import AWAKE_FIRST, DEAR, FULL_STEPS, Budget, Item, Rotation
 from unbug.record.cost import Blocks, interval
 
 
@@ -94,7 +94,7 @@ def test_a_look_that_was_interrupted_is_not_believed():
 
 def test_sleep_begins_where_a_step_without_a_look_is_too_dear():
     def after(base_ns, step_ns):
-        _, _, budget = simulate([], step_ns, 100)
+        _, _, budget = simulate([], step_ns, AWAKE_FIRST)
         for _ in range(200):
             budget.lean(base_ns)
         return budget.sleep()

@@ -123,6 +123,26 @@ def test_a_critic_that_steps_more_often_does_not_count_the_steps(record):
     assert len(writer.read("loss.other")) == 30
 
 
+def test_a_discriminator_stepped_twice_before_the_generator_ran_with_gradients(record):
+    writer = gan_steps(record, detached_without_grad=True, critic_steps=2)
+    assert writer.steps() == {0: 6}
+    assert [step for step, _ in writer.read("loss.value")] == list(range(6))
+    assert [step for step, _ in writer.read("loss.other")] == [step for step in range(6) for _ in range(2)]
+    assert "(zFBFBs)+ZFBS" in writer.orders()
+
+
+def test_a_larger_model_that_waits_for_its_turn_takes_no_rows(record):
+    with record() as writer:
+        models = [net(), nn.Sequential(nn.Linear(6, 50), nn.ReLU(), nn.Linear(50, 3))]
+        optimizers = [sgd(model) for model in models]
+        for model, optimizer in zip(models, optimizers, strict=True):
+            fit(model, optimizer, 14)
+    assert writer.steps() == {0: 14, 1: 14}
+    for number in (0, 1):
+        assert [step for step, _ in writer.read("loss.value", training=number)] == list(range(14))
+        assert {step for step, _ in writer.read("weight.mean", training=number)} >= {0, 1, 2}
+
+
 def test_actor_and_critic_are_one_training(record):
     with record() as writer:
         actor, critic = net(6, 2), net(6, 1)

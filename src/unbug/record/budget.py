@@ -29,6 +29,8 @@ _STARVED = 8
 _TIMES = 64
 _SLEEP_ABOVE, _AWAKE_SHARE = 0.8, 0.5
 _LONGEST_SLEEP = 1000
+AWAKE_FIRST = 1000
+"""Steps of the process before any is slept through: in all they cost some 30 ms."""
 _NS = 1_000_000_000
 
 
@@ -159,6 +161,7 @@ class Budget:
         self.fulls = 0
         self.dear_taken = 0
         self.base_ns = 0.0
+        self.awake = 0
         self._times: list[float] = []
         self._since_dear = DEAR_GAP
         self._since_look = 0
@@ -171,6 +174,7 @@ class Budget:
             self.median_ns = ordered[len(ordered) // 2]
             if len(self._times) >= _TIMES:
                 self._times = self._times[_TIMES // 2 :]
+        self.awake += 1
         self._since_dear += 1
         self._since_look += 1
         self.credit_ns += own_ns * self.share * self.factor - spent_ns
@@ -186,6 +190,8 @@ class Budget:
 
     def sleep(self) -> int:
         """How many steps to sleep through: none, unless even a step without a look costs too much of it."""
+        if self.awake < AWAKE_FIRST:
+            return 0
         paid = self.share * self.factor * self.median_ns
         if not paid or self.base_ns <= _SLEEP_ABOVE * paid:
             return 0
@@ -208,6 +214,10 @@ class Budget:
         """Pay for a look out of the allowance instead of the credit."""
         self.allowance_ns -= spent_ns
         self.credit_ns += spent_ns
+
+    def first_steps(self, step: int) -> bool:
+        """Whether a step is one of those whose every cost the allowance pays."""
+        return step < _LAST_FULL and self.allowance_ns > 0
 
     def wants_full(self, rotation: Rotation, step: int) -> bool:
         """Whether the step `step` (from 0) of a training is recorded in full."""

@@ -13,12 +13,13 @@ __all__ = ["Letters", "Words", "compress"]
 
 _LONGEST = 256
 _MOST_WORDS = 64
-_REPEATED = re.compile(r"([^()+\[\]]{1,8}?)\1+")
+_LETTERS = re.compile(r"([A-Za-z])\1+")
+_GROUPS = re.compile(r"([A-Za-z]{2,8}?)\1+")
 
 
 def compress(word: str) -> str:
     """Write a repeated group once, in brackets with a plus; a repeated letter just once."""
-    return _REPEATED.sub(lambda match: match[1] if len(match[1]) == 1 else f"({match[1]})+", word)
+    return _GROUPS.sub(r"(\1)+", _LETTERS.sub(r"\1", word))
 
 
 class Words:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from unbug.record.budget import FULL_STEPS
 from unbug.record.core import Core
 from unbug.record.cost import median
 from unbug.record.looks import Looks
@@ -38,7 +37,9 @@ class Planner:
         expected = budget.base_ns + (looks.planned_ns if looks is not None else 0.0)
         charged = spent if not budget.base_ns else min(spent, int(_PREEMPTED * expected) + chosen + 50_000)
         budget.passed(max(taken - spent, 0), charged)
-        if self._allowed:
+        if not looked and not core.letters.partial:
+            budget.lean(max(spent - chosen, 0))
+        if self._allowed or budget.first_steps(watched.training.steps):
             budget.from_allowance(charged)
         else:
             pairs = len(core.blocks.ratios)
@@ -46,8 +47,6 @@ class Planner:
             if len(core.blocks.ratios) != pairs and len(core.blocks.ratios) % _ADJUST_EVERY == 0:
                 base = budget.base_ns / budget.median_ns if budget.median_ns else 0.0
                 budget.adjust(median(core.blocks.ratios[-4 * _ADJUST_EVERY :]) - 1 + base)
-            if not looked and not core.letters.partial:
-                budget.lean(max(spent - chosen, 0))
 
     def plan(self, watched: Watched) -> None:
         """Choose what to look at in the step that comes."""
@@ -66,7 +65,7 @@ class Planner:
             self._allowed = budget.allowance_ns > 0
         else:
             items, self._allowed = budget.plan(looks.rotation, step)
-            if not items and step > FULL_STEPS and core.hub is not None:
+            if not items and not budget.first_steps(step) and core.hub is not None:
                 core.asleep = budget.sleep()
                 if core.asleep:
                     core.asleep_before = True

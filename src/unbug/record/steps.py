@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from time import perf_counter_ns
 
 import torch
 from torch.optim import Optimizer
 
 from unbug.record.core import Core
-from unbug.record.grammar import compress
+from unbug.record.grammar import Words, compress
+from unbug.record.holding import Holding
 from unbug.record.naming import Naming
 from unbug.record.ownership import Ownership
 from unbug.record.planning import Planner
@@ -30,20 +30,6 @@ _CYCLES = 3
 _BY_CLEAR = "zero_grad"
 
 
-@dataclass(slots=True)
-class _Held:
-    """The rows of a training's first step, while a larger optimizer may still join and count it anew.
-
-    `at` is the index of the step's row, `other` what it becomes then, `rows` how many belong to the step.
-    """
-
-    training: LiveTraining
-    state: OptimizerState
-    other: tuple[int, list[float] | Later] | None
-    at: int
-    rows: int = 0
-
-
 class Steps:
     """Follows the optimizers."""
 
@@ -55,7 +41,7 @@ class Steps:
         self._depth = 0
         self._last_end = 0
         self._slept = 0
-        self._held: _Held | None = None
+        self._holding = Holding(core.rows, core.trainings)
         self._unfinished: OptimizerState | None = None
         self.stales: tuple[StaleGradient, ...] = ()
         self._stale: dict[int, StaleGradient] = {}
@@ -208,9 +194,11 @@ class Steps:
         assert training is not None
         watched = core.watched_of(training)
         if core.trainings.stepped(state):
-            if not training.steps and core.trainings.may_be_larger(training):
-                other = watched.scalars.other_row(core.progress, state, training.optimizers.index(state))
-                self._held = _Held(training, state, other, at=len(core.rows))
+            if self._holding.wanted(training):
+                number = training.optimizers.index(state)
+                self._holding.hold(state, watched.scalars.other_row(core.progress, state, number))
+            else:
+                self._holding.release()
             self._row(watched, state, skipped=skipped)
         else:
             number = training.optimizers.index(state)
@@ -287,8 +275,7 @@ class Steps:
         """No more steps come: count the last word, and tell how often each came."""
         if self._unfinished is not None:
             self.finish(self._unfinished, skipped=False)
-        if self._held is not None:
-            self._release(self._held, None)
+        self._holding.release()
         self.word_may_end()
         core = self._core
         for watched in core.watched.values():
@@ -309,10 +296,8 @@ class Steps:
         group, values = watched.scalars.row(progress, state, time_s=time_s, skipped=skipped)
         core.rows.add(group, values, micro=0)
         step = training.steps
-        if self._held is None:
+        if not self._holding.ended():
             core.rows.flush(training.number, step)
-        else:
-            self._held.rows = len(core.rows)
         training.steps = step + 1
         core.letters.complete = True
         progress.open = False
@@ -374,21 +359,12 @@ class Steps:
     def _enter(self, state: OptimizerState) -> Watched:
         core = self._core
         training = core.trainings.enter(state)
-        if self._held is not None:
-            self._release(self._held, state)
+        if self._holding.release(training):
+            core.watched_of(training).words = Words()
         watched = core.watched_of(training)
         if core.current is not watched:
             self._switch(watched)
         return watched
-
-    def _release(self, held: _Held, state: OptimizerState | None) -> None:
-        """Who counts the steps is known now: if the newcomer does, the first step was another one's."""
-        self._held = None
-        rows = held.rows
-        if state is not None and held.training.primary is state is not held.state:
-            self._core.rows.replace(held.at, held.other)
-            rows -= held.other is None
-        self._core.rows.flush(held.training.number, 0, only=rows)
 
     def _switch(self, watched: Watched) -> None:
         """Another training goes on, or begins."""

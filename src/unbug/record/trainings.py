@@ -254,7 +254,7 @@ class Trainings:
             primary.parameters, state.parameters
         ):  # fmt: skip
             training.primary = state
-            training.steps = max(training.steps - 1, 0)
+            training.steps = 0
 
     def _sharing(self, parameters: Owned) -> LiveTraining | None:
         for training in reversed(self.all):
