@@ -2,9 +2,9 @@
 
     python tools/faults.py [--only NAME …] [--keep FOLDER] [--again] [--json FILE]
 
-Two scripts run at a time, each on one thread. The runs and the reports go into a temporary folder unless `--keep`
-names one; `--again` diagnoses the runs that lie there already, which takes seconds. Ends with 1 if a script could not
-be run or diagnosed.
+Two scripts run at a time, each on one thread. The runs and the reports go into a temporary folder unless
+`--keep` names one; `--again` diagnoses the runs that lie there already, which takes seconds. Ends with 1 if a
+script could not be run or diagnosed.
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ def _one(name: str, folder: Path, *, again: bool) -> tuple[str, str]:
         if done.returncode:
             return "did not run", f"exit code {done.returncode}: {done.stderr.strip()[-2000:]}"
     command = [*unbug, "diagnose", str(runs / name), "--json"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False
+    )
     if done.returncode:
         return "could not be diagnosed", f"exit code {done.returncode}: {done.stderr.strip()[-2000:]}"
     (folder / "reports" / f"{name}.json").write_text(done.stdout, encoding="utf-8")

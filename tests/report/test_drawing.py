@@ -116,8 +116,8 @@ def test_reducing_keeps_extremes_and_gaps(values):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.53121, "0.5312"), (1094.0, "1,094"), (0.000023, "2.3e-5"), (math.nan, "NaN"), (-math.inf, "−∞"), (0, "0"),
-     (123456.7, "123,457"), (1e12, "1e12"), (100.0, "100"), (-2.5, "-2.5")],
+    [(0.53121, "0.5312"), (1094.0, "1,094"), (0.000023, "2.3e-5"), (math.nan, "NaN"), (-math.inf, "−∞"),
+     (0, "0"), (123456.7, "123,457"), (1e12, "1e12"), (100.0, "100"), (-2.5, "-2.5")],
 )  # fmt: skip
 def test_numbers(value, text):
     assert number(value) == text

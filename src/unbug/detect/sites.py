@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from unbug.types import Evidence, Phase, Source
@@ -12,9 +12,25 @@ if TYPE_CHECKING:
     from unbug.detect.track import Track
     from unbug.detect.window import Window
 
-__all__ = ["Site", "evaluated", "loss_sites", "trained_sites"]
+__all__ = ["Held", "Site", "evaluated", "loss_sites", "trained_sites"]
 
 Profile = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """Steps over which a condition on a profile held.
+
+    Args:
+        since, last: First and last step.
+        known_at: Step at which enough calls had been seen.
+        profile: What was known then.
+    """
+
+    since: int
+    known_at: int
+    last: int
+    profile: Profile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,39 +48,42 @@ class Site:
     profiles: tuple[tuple[int, Profile], ...]
     until: int
 
-    def holds(self, condition: Callable[[Profile], bool], *, calls: int) -> tuple[int, int, Profile] | None:
-        """When a condition on the profile has held for a number of calls.
-
-        Returns:
-            The step from which it holds, the step at which `calls` calls were seen, and the profile at that
-            time.
-        """
+    def holds(self, condition: Callable[[Profile], bool], *, calls: int) -> Held | None:
+        """When a condition on the profile has held for a number of calls, and until when it holds."""
         since: int | None = None
+        held: Held | None = None
         ends = [*(step for step, _ in self.profiles[1:]), self.until]
         for (step, profile), end in zip(self.profiles, ends, strict=True):
             if not condition(profile):
+                if held is not None:
+                    return held
                 since = None
                 continue
             since = step if since is None else since
-            if int(profile.get("calls", 1)) >= calls:
-                return since, step, profile
-            if end - since >= calls:
-                return since, max(step, since + calls - 1), profile
-        return None
+            if held is not None:
+                held = replace(held, last=max(held.last, step, end - 1))
+            elif int(profile.get("calls", 1)) >= calls:
+                held = Held(since=since, known_at=step, last=max(step, end - 1), profile=profile)
+            elif end - since >= calls:
+                known_at = max(step, since + calls - 1)
+                held = Held(since=since, known_at=known_at, last=max(known_at, end - 1), profile=profile)
+        return held
 
-    def evidence(self, window: Window, since: int, known_at: int, profile: Profile) -> Evidence:
+    def evidence(self, window: Window, held: Held, *, threshold: float | None = None) -> Evidence:
         """The profile as evidence, with the loss of these calls where it is recorded."""
         at = (self.source.file, self.source.line) if self.source else None
         tracks = window.read("call.value", phase=self.phase if self.phase is Phase.EVAL else None)
-        rows = next((track.before(known_at + 1) for track in tracks if track.where.source == at), None)
+        rows = next((track.before(held.last + 1) for track in tracks if track.where.source == at), None)
         return Evidence(
             series="call.value" if rows else "",
             place="loss",
             training=window.training.number,
-            steps=(since, known_at),
+            steps=(held.since, held.last),
+            threshold=threshold if rows else None,
+            mark=(held.known_at,),
             points=rows.points(0, len(rows)) if rows else (),
             label=f"calls of {self.function}",
-            facts=dict(profile),
+            facts=dict(held.profile),
         )
 
 

@@ -128,7 +128,19 @@ def _evidence(piece: Evidence, window: Window | None) -> Iterable[Markup]:
     if piece.facts:
         shown = {_FACTS.get(k, k.replace("_", " ")): v for k, v in _sorted(piece.facts) if k not in _LEFT_OUT}
         caption = tag("figcaption", "What was seen" + (f": {piece.label}" if piece.label else ""))
-        yield tag("figure", caption, pairs({k: said(v) for k, v in shown.items()}, class_="facts-seen"))
+        yield tag("figure", caption, pairs({k: _seen(v) for k, v in shown.items()}, class_="facts-seen"))
+
+
+def _seen(value: Any) -> str:
+    """A fact of a call; lists of whole numbers are shapes."""
+    if (
+        isinstance(value, list | tuple)
+        and value
+        and all(isinstance(size, int) for size in value)
+        and len(value) < 6
+    ):
+        return " × ".join(map(str, value))
+    return said(value)
 
 
 def _sorted(facts: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -20,7 +20,6 @@ from unbug.numerics import first_streak
 class Thresholds:
     zero_share: float = threshold(0.99, unit="fraction", low=0.5, high=1.0, why="healthy networks: below 0.9")
     patience: int = threshold(20, unit="recorded steps", low=2, high=10_000, why="outlasts warm-up")
-    start: int = threshold(5, unit="steps", low=0, high=1000, why="so early, it was born dead")
 
 
 @detector(
@@ -39,7 +38,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         streak = first_streak(track.values >= at.zero_share, at.patience)
         if streak is not None:
             share = track.values[streak].min()
-            born = track.steps[streak.start] < at.start
+            born = streak.start == 0
             yield Finding(
                 place=track.place,
                 message=f"{_share(share)} outputs are zero on {at.patience} recorded steps "

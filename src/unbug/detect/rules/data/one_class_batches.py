@@ -6,8 +6,8 @@ How it decides: in `patience` consecutive recorded training batches the labels o
     are all equal, and over these batches at least two classes were seen.
 When it is wrong: batches that are put together by class on purpose (some metric learning).
 What to do: shuffle: `DataLoader(…, shuffle=True)`.
-Source: Humbatova et al. 2020, "Taxonomy of real faults in deep learning systems", on missing shuffling; both
-    numbers are ours.
+Source: Humbatova et al. 2020, "Taxonomy of real faults in deep learning systems", on missing shuffling;
+    both numbers are ours.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """The gradient is clipped to a small part of its length in every step.
 
-Why it matters: the step no longer depends on the gradient's length but on the limit: the learning rate is in
-    truth hundreds of times smaller than it says.
+Why it matters: the step no longer depends on the gradient's length but on the limit: the learning rate is
+    in truth hundreds of times smaller than it says.
 How it decides: the limit is at most `share` of the norm before clipping in `patience` consecutive clips.
     Adaptive optimizers divide by the gradient's size, so that with them nothing is told.
 When it is wrong: a learning rate that was raised to make up for it.

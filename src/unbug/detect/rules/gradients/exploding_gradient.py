@@ -4,10 +4,11 @@ Why it matters: a step many times longer than the weights lands anywhere; the ne
 How it decides: over all weights together, the gradient's 2-norm is at least `gradient` times the weights'
     2-norm, and the update made of it at least `update` times, on `patience` recorded steps. The second
     condition leaves out large gradients that clipping or an adaptive optimizer makes harmless; without the
-    first it is the learning rate that is too high (O101).
+    first it is the learning rate that is too high (O101): that is the case too where an earlier update was
+    so long already.
 When it is wrong: weights that are almost zero on purpose.
-What to do: clip the gradient norm, and look for the reason: recurrent or deep weights with a gain above 1, or
-    targets of a large scale.
+What to do: clip the gradient norm, and look for the reason: recurrent or deep weights with a gain above 1,
+    or targets of a large scale.
 Source: Pascanu et al. 2013, "On the difficulty of training recurrent neural networks", arXiv:1211.5063, for
     the mechanism; the numbers are ours, see `docs/explanation/thresholds.md`.
 """
@@ -66,7 +67,8 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         return
     steps, large, thrown = joined(gradient, update)
     streak = first_streak((large >= at.gradient) & (thrown >= at.update), at.patience)
-    if streak is None:
+    too_long = np.flatnonzero(thrown >= at.update)
+    if streak is None or too_long[0] < streak.start:
         return
     first, last = int(steps[streak.start]), int(steps[streak.stop - 1])
     rows = slice(*np.searchsorted(gradient.steps, [first, last + 1]).tolist())
@@ -139,6 +141,13 @@ CASES = (
         grad__l2={"fc.weight": [1e6] * 9},
         weight__l2={"fc.weight": [1.0] * 9},
         update__ratio={"fc.weight": [0.99] * 9},
+    ),
+    silent(
+        "the learning rate made it so",
+        places=_FC,
+        grad__l2={"fc.weight": [1.0, 1e3]},
+        weight__l2={"fc.weight": [1.0, 9.0]},
+        update__ratio={"fc.weight": [8.0, 1e4]},
     ),
     silent(
         "a bias, that starts at zero",

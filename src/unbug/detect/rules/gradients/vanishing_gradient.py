@@ -7,7 +7,8 @@ How it decides: relative to its weights, the gradient of the first third of the 
     of their rows get no gradient in one step.
 When it is wrong: layers that were trained before and are done; adaptive optimizers hide the effect, so that
     with them it is a note.
-What to do: use ReLU-like activations, residual connections or normalisation, and an initialisation that fits.
+What to do: use ReLU-like activations, residual connections or normalisation, and an initialisation that
+    fits.
 Source: Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks",
     for the mechanism; the numbers are ours, see `docs/explanation/thresholds.md`.
 """

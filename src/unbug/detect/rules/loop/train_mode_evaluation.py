@@ -4,8 +4,8 @@ Why it matters: dropout throws values away and BatchNorm uses the statistics of 
     is noisy, too high, and depends on which examples share a batch; BatchNorm's running statistics take in
     the validation data.
 How it decides: a forward pass of the trained model without gradients, in which every layer that behaves
-    differently in the two modes is in training mode, in a phase in which a loss without gradient is computed
-    as well.
+    differently in the two modes is in training mode, in a phase in which a loss without gradient is
+    computed as well.
 When it is wrong: a loss that is deliberately measured under dropout. Monte-Carlo dropout switches single
     layers on, and teachers or generators run without gradients for a loss that has them: neither is told.
 What to do: call `model.eval()` before evaluating and `model.train()` before training on.

@@ -1,9 +1,9 @@
 """Optimizer steps are made, but no weight changes.
 
 Why it matters: nothing is learned, while the program looks busy.
-How it decides: at each of `patience` recorded steps with a learning rate above zero, from the first step on,
-    the update of every recorded parameter is exactly zero. What the gradients were tells the reasons apart:
-    none or zero, the graph or `zero_grad` is to blame; else the update was lost to rounding.
+How it decides: at each of `patience` recorded steps with a learning rate above zero, from the first step
+    on, the update of every recorded parameter is exactly zero. What the gradients were tells the reasons
+    apart: none or zero, the graph or `zero_grad` is to blame; else the update was lost to rounding.
 When it is wrong: steps that GradScaler skips are left out; a program that only steps to move a scheduler.
 What to do: look at the order of `zero_grad`, `backward` and `step`, and whether the loss depends on the
     weights.

@@ -47,17 +47,18 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         held = site.holds(_outgrows, calls=at.calls)
         if held is None:
             continue
-        since, known_at, profile = held
-        given, target, result = (_shape(profile.get(k)) for k in ("input_shape", "target_shape", "broadcast"))
+        given, target, result = (
+            _shape(held.profile.get(k)) for k in ("input_shape", "target_shape", "broadcast")
+        )
         yield Finding(
             place="loss",
             message=f"{site.function} compares a prediction of shape {_text(given)} with a target of shape "
             f"{_text(target)}; they broadcast to {_text(result)}",
             advice="give both the same shape, e.g. prediction.squeeze(1) or target.unsqueeze(1)",
-            steps=(since, known_at),
-            known_at=known_at,
+            steps=(held.since, held.last),
+            known_at=held.known_at,
             source=site.source,
-            evidence=(site.evidence(window, since, known_at, profile),),
+            evidence=(site.evidence(window, held),),
         )
 
 

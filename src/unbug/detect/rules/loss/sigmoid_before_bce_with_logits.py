@@ -1,12 +1,14 @@
 """Probabilities are given to a binary cross-entropy that expects logits.
 
 Why it matters: sigmoid is applied twice. The second one maps [0, 1] to [0.5, 0.73], so that no example can
-    ever be called negative with confidence: the loss stays near ln 2 for negatives, and ranks are all that is
-        learned.
+    ever be called negative with confidence: the loss stays near ln 2 for negatives, and ranks are all that
+    is learned.
 How it decides: all inputs of `binary_cross_entropy_with_logits` lie in [0, 1], in at least `share` of at
-    least `calls` calls, and they reach over at least `width` of that range. Logits of a network that learns
-    leave [0, 1] soon; those of one that does not are narrow.
-When it is wrong: a model whose logits are bounded on purpose, e.g. cosine similarities of positive features.
+    least `calls` calls; and the model ends in a sigmoid module, or they come as near as `edge` to 0 or 1.
+    What learns from such a loss is driven to the edge, which a sigmoid never crosses and which means nothing
+    to logits.
+When it is wrong: a model whose logits are bounded on purpose, e.g. cosine similarities of positive
+    features.
 What to do: drop the sigmoid, or use `binary_cross_entropy` (`BCELoss`).
 Source: PyTorch documentation of `binary_cross_entropy_with_logits`; the numbers are ours.
 """
@@ -18,6 +20,7 @@ from typing import Any
 from unbug.detect.contract import (
     Event,
     Finding,
+    Place,
     Severity,
     Window,
     detector,
@@ -29,6 +32,7 @@ from unbug.detect.contract import (
 )
 
 FUNCTION = "binary_cross_entropy_with_logits"
+_SQUASHING = ("Sigmoid", "Softmax")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +40,13 @@ class Thresholds:
     share: float = threshold(
         0.99, unit="fraction of calls", low=0.5, high=1.0, why="a sigmoid does it always"
     )
+    seen: int = threshold(3, unit="calls", low=1, high=10_000, why="a chance branch is not the model")
     calls: int = threshold(
         20, unit="calls", low=1, high=10_000, why="fresh networks give small logits at first"
     )
-    width: float = threshold(0.125, unit="of [0, 1]", low=0.0, high=1.0, why="constant outputs prove nothing")
+    edge: float = threshold(
+        0.002, unit="from 0 or 1", low=1e-6, high=0.5, why="an undecided GAN judge stays away from it"
+    )
 
 
 @detector(
@@ -52,35 +59,54 @@ class Thresholds:
     confidence=0.9,
 )
 def find(window: Window, at: Thresholds) -> Iterator[Finding]:
+    def squashed(profile: Mapping[str, Any]) -> bool:
+        return profile.get("input_op") in _SQUASHING
+
+    ends_so = _ends_in_sigmoid(window)
+
     def probabilities(profile: Mapping[str, Any]) -> bool:
+        if profile.get("input_op"):
+            return False
         share, low, high = (profile.get(k) for k in ("input_in_unit_share", "input_min", "input_max"))
-        return bool(share is not None and share >= at.share and _number(high) - _number(low) >= at.width)
+        near = ends_so or min(_number(low), 1 - _number(high)) <= at.edge
+        return bool(share is not None and share >= at.share and near)
 
     for site in trained_sites(window, FUNCTION):
-        held = site.holds(probabilities, calls=at.calls)
+        held = site.holds(squashed, calls=at.seen) or site.holds(probabilities, calls=at.calls)
         if held is None:
             continue
-        since, known_at, profile = held
-        low, high = _number(profile["input_min"]), _number(profile["input_max"])
+        low, high = _number(held.profile.get("input_min")), _number(held.profile.get("input_max"))
+        operation = str(held.profile.get("input_op") or "").lower()
+        given = f"the output of a {operation}" if operation else "probabilities"
         yield Finding(
             place="loss",
-            message=f"{FUNCTION} is given probabilities: inputs in [{low:.3g}, {high:.3g}]",
+            message=f"{FUNCTION} is given {given}: inputs in [{low:.3g}, {high:.3g}]",
             advice="remove the sigmoid before the loss, or use binary_cross_entropy (BCELoss)",
-            steps=(since, known_at),
-            known_at=known_at,
+            steps=(held.since, held.last),
+            known_at=held.known_at,
             source=site.source,
-            evidence=(site.evidence(window, since, known_at, profile),),
+            evidence=(site.evidence(window, held),),
         )
+
+
+def _ends_in_sigmoid(window: Window) -> bool:
+    """Whether a sigmoid module comes after all weights."""
+    last = max((place.order for place in window.places if place.kind == "parameter"), default=-1)
+    sigmoids = (p.order for p in window.places if p.class_name.rpartition(".")[2] == "Sigmoid")
+    return last >= 0 and any(order > last for order in sigmoids)
 
 
 def _number(value: Any) -> float:
     return float(value) if isinstance(value, int | float | str) else float("nan")
 
 
-def _call(calls: int, share: float, low: float = 0.1, high: float = 0.9, *, step: int = 0) -> Event:
+def _call(
+    calls: int, share: float, low: float = 0.1, high: float = 0.9, *, step: int = 0, op: str = ""
+) -> Event:
     return event(
         "loss_call",
         step=step,
+        input_op=op,
         function=FUNCTION,
         file="train.py",
         line=30,
@@ -93,10 +119,19 @@ def _call(calls: int, share: float, low: float = 0.1, high: float = 0.9, *, step
 
 _STEPS = {"loss": [0.69] * 20}
 CASES = (
-    fires("exactly at the thresholds", place="loss", events=(_call(20, 0.99, 0.5, 0.625),)),
-    fires("an unchanged profile holds on", place="loss", events=(_call(1, 1.0),), loss__value=_STEPS),
-    silent("one call short", events=(_call(1, 1.0),), loss__value={"loss": [0.69] * 19}),
-    silent("just under the share", events=(_call(20, 0.989),)),
-    silent("a narrow band", events=(_call(20, 1.0, 0.5, 0.62),)),
+    fires("exactly at the thresholds", place="loss", events=(_call(20, 0.99, 0.002, 0.6),)),
+    fires("near one", place="loss", events=(_call(20, 1.0, 0.5, 0.999),)),
+    fires("an unchanged profile holds on", place="loss", events=(_call(1, 1.0, 0.001),), loss__value=_STEPS),
+    fires(
+        "a sigmoid module at the end",
+        events=(_call(20, 1.0, 0.4, 0.6),),
+        places=(
+            Place(path="fc.weight", kind="parameter", shape=(1, 4), order=0),
+            Place(path="act", kind="module", class_name="torch.nn.modules.activation.Sigmoid", order=1),
+        ),
+    ),
+    silent("one call short", events=(_call(1, 1.0, 0.001),), loss__value={"loss": [0.69] * 19}),
+    silent("just under the share", events=(_call(20, 0.989, 0.001),)),
+    silent("logits that stay in the middle", events=(_call(20, 1.0, 0.0021, 0.9979),)),
     silent("logits", events=(_call(20, 0.0, -4.0, 3.0),), loss__value=_STEPS),
 )

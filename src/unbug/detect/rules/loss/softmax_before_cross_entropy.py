@@ -1,7 +1,7 @@
 """Probabilities are given to a cross-entropy that expects logits.
 
-Why it matters: softmax is applied twice. The loss cannot fall below about ln(1 + (K - 1) / e) for K classes,
-    its gradients are small everywhere, and learning is slow or stuck.
+Why it matters: softmax is applied twice. The loss cannot fall below about ln(1 + (K - 1) / e) for K
+    classes, its gradients are small everywhere, and learning is slow or stuck.
 How it decides: in calls of `cross_entropy` the inputs lie in [0, 1] and each row sums to 1, in at least
     `share` of at least `calls` calls. Logits do not do that by chance.
 When it is wrong: inputs that are probabilities on purpose, as in some distillation losses.
@@ -57,21 +57,18 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         held = site.holds(probabilities, calls=at.calls)
         if held is None:
             continue
-        since, known_at, profile = held
-        classes = profile.get("classes")
-        floor = (
-            f"; with {classes} classes it cannot fall below {log(1 + (classes - 1) / e):.2f}"
-            if classes
-            else ""
-        )
+        classes = held.profile.get("classes")
+        least = log(1 + (classes - 1) / e) if classes else None
+        floor = f"; with {classes} classes it cannot fall below {least:.2f}" if least is not None else ""
+        by = "the output of a softmax" if held.profile.get("input_op") == "Softmax" else "probabilities"
         yield Finding(
             place="loss",
-            message=f"cross_entropy is given probabilities: inputs in [0, 1], rows that sum to 1{floor}",
+            message=f"cross_entropy is given {by}: inputs in [0, 1], rows that sum to 1{floor}",
             advice="return the logits from the model: remove the softmax before cross_entropy",
-            steps=(since, known_at),
-            known_at=known_at,
+            steps=(held.since, held.last),
+            known_at=held.known_at,
             source=site.source,
-            evidence=(site.evidence(window, since, known_at, profile),),
+            evidence=(site.evidence(window, held, threshold=least),),
         )
 
 

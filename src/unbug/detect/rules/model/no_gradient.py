@@ -3,11 +3,11 @@
 Why it matters: they never learn. Mostly a `detach`, `.data`, `.item()` or `no_grad` cuts the graph behind
     them.
 How it decides: in `looks` consecutive looks the same parameters have no gradient, and none was recorded for
-    them. If the output of their module was recorded in training, the module runs and the graph is cut behind
-    it: an error. Else the module may simply be unused: a note.
+    them. If the output of their module was recorded in training, the module runs and the graph is cut
+    behind it: an error. Else the module may simply be unused: a note.
 When it is wrong: heads that run but whose loss is switched off for a time.
-What to do: take the `detach` or `no_grad` out of the path from these layers to the loss; or leave them out of
-    the optimizer, if they shall stay as they are.
+What to do: take the `detach` or `no_grad` out of the path from these layers to the loss; or leave them out
+    of the optimizer, if they shall stay as they are.
 Source: PyTorch autograd notes on `detach`; the number of looks is ours.
 """
 

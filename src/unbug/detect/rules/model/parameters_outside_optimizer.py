@@ -1,10 +1,10 @@
 """Parameters get gradients, but no optimizer holds them.
 
 Why it matters: they stay as they are, while all the cost of training them is paid.
-How it decides: in `looks` consecutive looks, parameters of the model that require and have a gradient are in
-    no optimizer. Those that were made after the optimizer (a replaced head, a lazy layer) or that lie behind
-    trained ones are an error. If all lie before the trained ones, it may be a head trained on purpose over
-    layers that were not frozen: a note.
+How it decides: in `looks` consecutive looks, parameters of the model that require and have a gradient are
+    in no optimizer. Those that were made after the optimizer (a replaced head, a lazy layer) or that lie
+    behind trained ones are an error. If all lie before the trained ones, it may be a head trained on
+    purpose over layers that were not frozen: a note.
 When it is wrong: parameters that the program updates by hand.
 What to do: make the optimizer after the model is complete, from `model.parameters()`; freeze what shall not
     learn.

@@ -1,11 +1,10 @@
 """The loss is NaN or infinite.
 
 Why it matters: its gradient is NaN too, and one optimizer step with it makes every weight NaN for good.
-How it decides: `loss.nonfinite` is 1, or `loss.value` not finite, on `patience` recorded steps. The diagnosis
-    looks
-    back: non-finite inputs before it name the data; a gradient norm or loss that had grown `growth` times
-        over
-    its median names the divergence; with neither, a formula that produced it from finite numbers.
+How it decides: `loss.nonfinite` is 1, or `loss.value` not finite, on `patience` recorded steps. The
+    diagnosis looks back: non-finite inputs before it name the data; a gradient norm or loss that had grown
+    `growth` times over its median names the divergence; with neither, a formula that produced it from
+    finite numbers.
 When it is wrong: steps that GradScaler skips are left out; a program that itself drops bad batches is still
     told, since what it drops is not what it trains on.
 What to do: look at the first step with a non-finite loss; there the inputs, then the formula of the loss.

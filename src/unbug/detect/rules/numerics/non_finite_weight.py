@@ -1,8 +1,8 @@
 """Weights are NaN or infinite.
 
 Why it matters: whatever passes them is NaN from now on; no later step can repair it.
-How it decides: the share of non-finite values in a recorded parameter is above zero. It is told of the places
-    where it was so first.
+How it decides: the share of non-finite values in a recorded parameter is above zero. It is told of the
+    places where it was so first.
 When it is wrong: parameters that hold infinity on purpose, such as masks; those should be buffers.
 What to do: go back to a checkpoint from before, and look at the finding that came first.
 Source: IEEE 754 arithmetic.

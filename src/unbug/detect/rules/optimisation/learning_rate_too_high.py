@@ -2,8 +2,8 @@
 
 Why it matters: each step overshoots; the loss oscillates or diverges, and units are thrown where they die.
 How it decides: over all weights together, the 2-norm of the update is at least `update` times that of the
-    weights on `patience` recorded steps, while the gradient is of an ordinary size (else G102 speaks), and
-    since then the loss has been above where it started.
+    weights on `patience` recorded steps in a row, while the gradient is of an ordinary size (else G102
+    speaks), and since then the loss has been above where it started.
 When it is wrong: the first steps of weights that start at zero are left out, since they have no norm to
     compare with.
 What to do: lower the learning rate by 10 or more; a healthy update is about a thousandth of the weights.
@@ -20,6 +20,7 @@ from unbug.detect.contract import (
     Finding,
     Place,
     Severity,
+    Track,
     Window,
     detector,
     fires,
@@ -56,12 +57,8 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     loss = window.one("loss.value")
     if update is None or loss is None:
         return
-    large = update.values >= at.update
-    if gradient is not None:
-        steps, _, size = joined(update, gradient)
-        large &= ~np.isin(update.steps, steps[size >= at.gradient])
-    streak = first_streak(large, at.patience)
-    if streak is None:
+    streak = first_streak(update.values >= at.update, at.patience)
+    if streak is None or _gradient_was_first(update, gradient, at):
         return
     since, reached = int(update.steps[streak.start]), int(update.steps[streak.stop - 1])
     start = loss.values[0]
@@ -83,6 +80,15 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             ),
         ),
     )
+
+
+def _gradient_was_first(update: Track, gradient: Track | None, at: Thresholds) -> bool:
+    """Whether the first update that was too long came of a gradient that was too large: G102 speaks then."""
+    if gradient is None:
+        return False
+    _, length, size = joined(update, gradient)
+    too_long = np.flatnonzero(length >= at.update)
+    return bool(len(too_long) and size[too_long[0]] >= at.gradient)
 
 
 _FC = (Place(path="fc.weight", kind="parameter", shape=(4, 4), order=0),)

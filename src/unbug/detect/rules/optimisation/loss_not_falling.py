@@ -1,14 +1,15 @@
 """The training loss does not fall.
 
 Why it matters: the model learns nothing from the training data, and more time will not change that.
-How it decides: at the end of a training of at least `rows` recorded steps with one optimizer, the median loss
-    of the second half is less than `drop` below that of the start, and no tenth of the training was clearly
-    below it; or the last quarter is at least `rise` times the start. What the updates were tells more: if all
-    of them together moved the weights by less than `moved` of their norm, the learning rate is too low.
-When it is wrong: losses that are no measure of progress. Told as a note, therefore: where no loss function of
-    PyTorch is called, or where the model runs more than once a step, as in reinforcement learning. Silent:
-    losses that change their sign, several optimizers, and a classification that was good from the start
-    (fine-tuning).
+How it decides: at the end of a training of at least `rows` recorded steps with one optimizer, the median
+    loss of the second half is less than `drop` below that of the start, and no tenth of the training was
+    clearly below it; or the last quarter is at least `rise` times the start. What the updates were tells
+    more: if all of them together moved the weights by less than `moved` of their norm, the learning rate is
+    too low.
+When it is wrong: losses that are no measure of progress. Told as a note, therefore: where no loss function
+    of PyTorch is called, or where the model runs more than once a step, as in reinforcement learning.
+    Silent: losses that change their sign, several optimizers, and a classification that was good from the
+    start (fine-tuning).
 What to do: overfit a single batch first; if that works, look at the labels, else at learning rate and
     gradients.
 Source: Karpathy 2019, "A Recipe for Training Neural Networks"; all numbers are ours, see
