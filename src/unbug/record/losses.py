@@ -25,7 +25,7 @@ FIRST_CALLS = 20
 _MOST_SITES = 4096
 _FACTS_SHARE = 0.15
 _TOLD_AT = frozenset(mantissa * 10**power for power in range(1, 10) for mantissa in (1, 2, 5))
-_KINDS = ("reduction", "broadcast", "target_dtype", "classes", "input_requires_grad")
+_KINDS = ("reduction", "broadcast", "target_dtype", "classes", "input_requires_grad", "input_op")
 
 
 class Site:

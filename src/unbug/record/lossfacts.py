@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from unbug.record.made_by import made_by
+
 __all__ = ["CLASSIFY", "ELEMENTWISE", "Facts", "facts_of", "quality_of", "shapes_of"]
 
 CLASSIFY = frozenset(("cross_entropy", "nll_loss", "multi_margin_loss"))
@@ -32,6 +34,7 @@ def shapes_of(function: str, arguments: Mapping[str, Any]) -> Facts:
         "target_shape": list(target.shape) if target is not None else None,
         "target_dtype": str(target.dtype).removeprefix("torch.") if target is not None else None,
         "input_requires_grad": bool(given.requires_grad) if given is not None else None,
+        "input_op": made_by(given) if given is not None else "",
         "broadcast": None,
         "classes": None,
         "ignore_index": None,
