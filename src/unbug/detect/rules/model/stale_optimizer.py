@@ -50,7 +50,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             continue
         shapes = ["×".join(map(str, one.get("shape") or ())) or "scalar" for one in stale]
         names = [str(one.get("path") or "") for one in stale]
-        told = named([name or f"one of shape {shape}" for name, shape in zip(names, shapes, strict=True)])
+        told = named([f"{name} ({shape})".strip() for name, shape in zip(names, shapes, strict=True)])
         yield Finding(
             place="optimizer",
             message=f"the optimizer holds {len(stale)} parameters that no module uses any more: {told}",
