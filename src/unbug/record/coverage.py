@@ -41,7 +41,10 @@ def coverage_of(core: Core, compiled: list[str], sites_left_out: int, gradient_c
     if not core.trainings.optimizers_alive() and not any(one.optimizers for one in core.trainings.all):
         notes.append("no optimizer was seen: steps are counted by calls of backward")
     if core.slept:
-        notes.append(f"{core.slept} steps too short to be watched within the budget were only counted")
+        notes.append(
+            f"{core.slept} steps were too short to be watched within the budget: "
+            "of these only loss, time and learning rate are kept"
+        )
     budget = core.budget
     total = sum(core.step_ns)
     measured = interval(core.blocks.ratios, core.random)

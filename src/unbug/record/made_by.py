@@ -9,8 +9,8 @@ __all__ = ["made_by"]
 _MOST = 12
 _SHAPE_ONLY = (
     "View", "UnsafeView", "Reshape", "ReshapeAlias", "Squeeze", "Unsqueeze", "Transpose", "T", "Permute",
-    "Select", "Slice", "Index", "Expand", "Clone", "ToCopy", "Unbind", "Split", "SplitWithSizes", "Alias", "Narrow",
-    "Flatten", "AsStrided", "Diagonal", "Movedim",
+    "Select", "Slice", "Index", "Expand", "Clone", "ToCopy", "Unbind", "Split", "SplitWithSizes", "Alias",
+    "Narrow", "Flatten", "AsStrided", "Diagonal", "Movedim",
 )  # fmt: skip
 
 

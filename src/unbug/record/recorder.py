@@ -170,6 +170,7 @@ class Recorder:
     # Backward.
     def backward_begin(self, tensors: tuple[torch.Tensor, ...], frame: Frame | None) -> None:
         if self._core.asleep:
+            self._steps.dozing.backward(tensors)
             return
         start = perf_counter_ns()
         core = self._core
@@ -267,8 +268,7 @@ class Recorder:
 
     def scaler_step(self, optimizer: Optimizer, scale: float, skipped: bool) -> None:
         if self._core.asleep:
-            if skipped:
-                self._steps.sleep_on(optimizer)
+            self._steps.sleep_on(optimizer, scale=scale, skipped=skipped)
             return
         start = perf_counter_ns()
         self._settings.scaler(scale, skipped)

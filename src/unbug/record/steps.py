@@ -9,6 +9,7 @@ import torch
 from torch.optim import Optimizer
 
 from unbug.record.core import Core
+from unbug.record.dozing import Dozing
 from unbug.record.grammar import Words, compress
 from unbug.record.holding import Holding
 from unbug.record.naming import Naming
@@ -41,6 +42,7 @@ class Steps:
         self._depth = 0
         self._last_end = 0
         self._slept = 0
+        self.dozing = Dozing(core)
         self._holding = Holding(core.rows, core.trainings)
         self._unfinished: OptimizerState | None = None
         self.stales: tuple[StaleGradient, ...] = ()
@@ -306,6 +308,8 @@ class Steps:
             self._planner.account(watched, now - self._last_end)
         self._last_end = now
         self._planner.plan(watched)
+        if core.asleep:
+            self.dozing.begin(now)
 
     def _compare(self, watched: Watched) -> None:
         """Hold the parameters of the modules against those of the optimizers, now and then."""
@@ -319,22 +323,35 @@ class Steps:
         core = self._core
         state = core.trainings.state(optimizer)
         if core.current is not None and state.training is core.current.training:
+            self.dozing.inside = True
             return True
         self.wake()
         return False
 
-    def sleep_on(self, optimizer: Optimizer) -> None:
-        """A step ended that is slept through: count it, and wake up in time for the next."""
+    def sleep_on(self, optimizer: Optimizer, *, scale: float | None = None, skipped: bool = False) -> None:
+        """A step ended that is slept through: keep its loss, and wake up in time for the next.
+
+        Args:
+            scale: What GradScaler had multiplied the loss with; it tells after the step.
+        """
         core = self._core
         state = core.trainings.state(optimizer)
         training = state.training
-        if training is None or training.primary is not state:
+        if training is None or (scale is None and state.scaled):
             return
+        if scale is not None:
+            state.scale = scale if scale > 0 else 1.0
+        if training.primary is not state:
+            self.dozing.other_step()
+            return
+        start = perf_counter_ns()
+        finite = self.dozing.step(training, state, skipped=skipped)
         core.trainings.stepped(state)
         training.steps += 1
         self._slept += 1
         core.asleep -= 1
-        if not core.asleep:
+        core.spent += perf_counter_ns() - start
+        if not core.asleep or not finite:
             self.wake()
 
     def wake(self) -> None:
