@@ -3,11 +3,11 @@
 Why it matters: sigmoid is applied twice. The second one maps [0, 1] to [0.5, 0.73], so that no example can
     ever be called negative with confidence: the loss stays near ln 2 for negatives, and ranks are all that
     is learned.
-How it decides: all inputs of `binary_cross_entropy_with_logits` lie in [0, 1], in at least `share` of at
-    least `calls` calls; and the last operation is a sigmoid, or cannot be told and the inputs come as near as
-    `edge` to 0 or 1.
-    What learns from such a loss is driven to the edge, which a sigmoid never crosses and which means nothing
-    to logits.
+How it decides: autograd says that a sigmoid or softmax made the inputs of
+    `binary_cross_entropy_with_logits`, in `seen` calls. Where it does not say what made them: they lie in
+    [0, 1], in at least `share` of at least `calls` calls, and the model ends in a sigmoid module or the
+    inputs come as near as `edge` to 0 or 1. What learns from such a loss is driven to the edge, which a
+    sigmoid never crosses and which means nothing to logits.
 When it is wrong: a model whose logits are bounded on purpose, e.g. cosine similarities of positive
     features.
 What to do: drop the sigmoid, or use `binary_cross_entropy` (`BCELoss`).
@@ -32,8 +32,6 @@ from unbug.detect.contract import (
     trained_sites,
 )
 
-_NO_SIGMOID = frozenset({"Addmm", "Mm", "Bmm", "Add", "Sub", "Mul", "Convolution"})
-"""Operations of autograd that may make logits: no sigmoid came last."""
 FUNCTION = "binary_cross_entropy_with_logits"
 _SQUASHING = ("Sigmoid", "Softmax")
 
@@ -72,10 +70,6 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             return False
         share, low, high = (profile.get(k) for k in ("input_in_unit_share", "input_min", "input_max"))
         near = ends_so or min(_number(low), 1 - _number(high)) <= at.edge
-        operation = str(profile.get("input_op") or "")
-        if operation in _NO_SIGMOID:
-            return False
-        near = near or "Sigmoid" in operation
         return bool(share is not None and share >= at.share and near)
 
     for site in trained_sites(window, FUNCTION):
@@ -121,7 +115,6 @@ def _call(
         input_in_unit_share=share,
         input_min=low,
         input_max=high,
-        input_op=operation or None,
     )
 
 
@@ -141,7 +134,7 @@ CASES = (
     silent("one call short", events=(_call(1, 1.0, 0.001),), loss__value={"loss": [0.69] * 19}),
     silent("just under the share", events=(_call(20, 0.989, 0.001),)),
     silent("logits that stay in the middle", events=(_call(20, 1.0, 0.0021, 0.9979),)),
-    fires("autograd names the sigmoid", events=(_call(20, 1.0, 0.4, 0.6, operation="Sigmoid"),)),
-    silent("autograd names a linear layer", events=(_call(20, 1.0, 0.001, operation="Addmm"),)),
+    fires("autograd names the sigmoid", events=(_call(20, 1.0, 0.4, 0.6, op="Sigmoid"),)),
+    silent("autograd names a linear layer", events=(_call(20, 1.0, 0.001, op="Addmm"),)),
     silent("logits", events=(_call(20, 0.0, -4.0, 3.0),), loss__value=_STEPS),
 )
