@@ -261,6 +261,7 @@ def test_a_scaler_tells_scale_and_skips(told: Told, hub: Hub) -> None:
     assert told.names() == ["step_begin", "step_end"]
 
 
+@pytest.mark.filterwarnings("ignore:The epoch parameter")  # torch 2.6 warns of what it does itself
 def test_schedulers_are_told_once_a_step_and_not_by_their_constructors(told: Told, hub: Hub) -> None:
     schedulers = torch.optim.lr_scheduler
     optimizer = torch.optim.SGD(net().parameters(), lr=0.1)
@@ -368,6 +369,25 @@ def test_optimizers_that_live_already_are_told_at_installation(told: Told) -> No
         assert told.names() == ["zero_grad", "step_begin", "step_end"]
     finally:
         hub.remove()
+
+
+def test_tensors_without_values_are_not_told(told: Told, hub: Hub) -> None:
+    class Gives(nn.Module):
+        output: Any = 1
+
+        def forward(self, x: Any) -> Any:
+            return self.output
+
+    meta = torch.empty(2, device="meta")
+    gives = Gives()
+    for given in (meta, (meta,), {"a": meta}):
+        gives(given)
+        gives(x=given)
+    F.mse_loss(meta, meta)
+    assert told.names() == []
+    for gives.output in (meta, [meta], {"a": meta}):
+        gives(torch.ones(1))
+    assert told.of("root_output") == [("Gives", None)] * 3
 
 
 def test_threads_have_their_own_depth(told: Told, hub: Hub) -> None:

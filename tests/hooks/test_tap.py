@@ -238,6 +238,28 @@ def test_global_declarations_survive(functions: ModuleType) -> None:
     assert functions.count == 5
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "import torch.cuda; return torch.cuda.__name__, seed",
+        "torch = seed; return torch",
+        "return (lambda: torch.__name__)(), [torch for torch in [seed]]",
+        "return max([seed], key=lambda torch: torch)",
+    ],
+)
+def test_a_function_with_a_torch_of_its_own(body: str, tmp_path: Path) -> None:
+    path = tmp_path / "own_torch.py"
+    lines = "\n    ".join(body.split("; "))
+    path.write_text(f"import torch\n\ndef f(seed):\n    {lines}\n")
+    scope: dict[str, Any] = {"__name__": "own_torch"}
+    exec(compile(path.read_text(), path, "exec"), scope)
+    function, seen = scope["f"], []
+    bare = function(3)
+    function.__code__ = make_tap(function, enter=int, leave=lambda token, value: seen.append(value)).code
+    assert function(3) == bare
+    assert seen == [bare]
+
+
 def test_warnings_name_the_same_line(functions: ModuleType) -> None:
     function = functions.calls_modules
     with pytest.warns(UserWarning) as bare:

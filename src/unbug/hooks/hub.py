@@ -124,8 +124,6 @@ class Hub:
                 *process_taps(teller),
             ]
         ]
-        shims.keep_from_dynamo([call for spec, *_ in prepared for call in (spec.enter, spec.leave)])
-        shims.keep_from_dynamo([Teller.tell, Teller.quiet])
         for spec, function, tapped, reason in prepared:
             if function is None or tapped is None:
                 self._table.refused(spec.name, spec.what, spec.guard, reason)
@@ -151,11 +149,10 @@ class Hub:
                 names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
                 assert spec.make_leave is not None
                 leave = spec.make_leave(names)
-                shims.keep_from_dynamo([leave])
             tapped = make_tap(
                 function,
-                enter=spec.enter,
-                leave=leave,
+                enter=shims.outside_dynamo(spec.enter),
+                leave=shims.outside_dynamo(leave),
                 enter_names=spec.enter_names,
                 leave_names=names,
                 inner=spec.inner,

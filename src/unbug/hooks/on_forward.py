@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor
@@ -26,7 +27,7 @@ def forward_taps(teller: Teller) -> list[Spec]:
         state = here.forward
         if state:
             return state
-        if here.busy or in_backward() or blocked() or not _usable(args, kwargs):
+        if here.busy or in_backward() or blocked() or not _usable((*args, *kwargs.values())):
             here.forward = -1
             return 0
         here.forward = 1
@@ -41,13 +42,13 @@ def forward_taps(teller: Teller) -> list[Spec]:
         if state == 1:
             if not teller.watch_modules or value is RAISED or here.busy or in_backward() or blocked():
                 return
-            if not isinstance(value, Tensor) or has_values(value):
+            if _usable((value,)):
                 tell("module_output", module, args, value)
         elif state == 0:
             told = here.forward == 1
             here.forward = 0
             if told:
-                tell("root_output", module, None if value is RAISED else value)
+                tell("root_output", module, value if value is not RAISED and _usable((value,)) else None)
 
     return [
         Spec(
@@ -62,9 +63,14 @@ def forward_taps(teller: Teller) -> list[Spec]:
     ]
 
 
-def _usable(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether all tensors among the arguments have values."""
-    for given in (*args, *kwargs.values()) if kwargs else args:
-        if isinstance(given, Tensor) and not has_values(given):
-            return False
+def _usable(things: Iterable[Any]) -> bool:
+    """Whether all tensors among them, and in the collections among them, have values."""
+    for thing in things:
+        if isinstance(thing, Tensor):
+            if not has_values(thing):
+                return False
+        elif isinstance(thing, (tuple, list, dict)):
+            inside = thing.values() if isinstance(thing, dict) else thing
+            if not all(has_values(item) for item in inside if isinstance(item, Tensor)):
+                return False
     return True

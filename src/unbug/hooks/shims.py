@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, cast
@@ -19,7 +19,7 @@ __all__ = [
     "blocked",
     "has_values",
     "in_backward",
-    "keep_from_dynamo",
+    "outside_dynamo",
     "self_test",
     "unwatched",
 ]
@@ -55,6 +55,10 @@ _graph_task: Callable[[], int] = _get("_C._current_graph_task_id", lambda: -1)
 _dispatch_modes: Callable[[], int] = _get("_C._len_torch_dispatch_stack", lambda: 0)
 _no_functions: Any = _get("_C.DisableTorchFunction", contextlib.nullcontext)
 _function_modes: Callable[[], int] = _get("_C._len_torch_function_stack", lambda: 1)
+_extension: Any = _get("_C._dynamo.eval_frame", None)
+_set_strategy: Any = getattr(_extension, "set_code_exec_strategy", None)
+_skip_code: Any = getattr(_extension, "skip_code", None)
+_set_eval_frame: Any = getattr(_extension, "set_eval_frame", None)
 _tracer: Any = torch.fx._symbolic_trace
 _Tensor, _Parameter = torch.Tensor, torch.nn.Parameter
 
@@ -105,28 +109,38 @@ def unwatched() -> Any:
     return stack
 
 
-def keep_from_dynamo(functions: Iterable[Callable[..., Any]]) -> bool:
-    """Keep Dynamo from compiling these functions and all that they call; false if that is not possible.
+def outside_dynamo(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, such that Dynamo compiles neither it nor what it calls after a graph break.
 
-    Uses the C extension alone, so that `torch._dynamo` is not imported.
+    Uses the C extension alone, so that `torch._dynamo` is not imported. torch 2.6 cannot mark a function
+    for good: there, Dynamo is switched off in the thread for the length of each call.
     """
-    extension = _get("_C._dynamo.eval_frame", None)
-    try:
-        skip = extension._FrameExecStrategy(extension._FrameAction.SKIP, extension._FrameAction.SKIP)
-        for function in functions:
-            extension.set_code_exec_strategy(cast(FunctionType, function).__code__, skip)
-    except (AttributeError, TypeError):
-        return False
-    return True
+    code = cast(FunctionType, function).__code__
+    if _set_strategy is not None:
+        _set_strategy(
+            code, _extension._FrameExecStrategy(_extension._FrameAction.SKIP, _extension._FrameAction.SKIP)
+        )
+        return function
+    if _skip_code is None or _set_eval_frame is None:
+        return function
+    switch = _set_eval_frame
+
+    def switched_off(*arguments: Any) -> Any:
+        before = switch(None)
+        try:
+            return function(*arguments)
+        finally:
+            switch(before)
+
+    _skip_code(switched_off.__code__)
+    return switched_off
 
 
 def self_test() -> list[Check]:
     """Try every private part of torch that unbug uses."""
 
-    def probe() -> None: ...
-
     told, seen = "calls are delivered {}", "user modes see what unbug computes"
-    skip = keep_from_dynamo([probe])
+    skip = _set_strategy is not None or None not in (_skip_code, _set_eval_frame)
     checks = [
         ("torch._C._get_tracing_state", _tracing_state() is None, told.format("during jit.trace")),
         ("torch._C._functorch.peek_interpreter_stack", _sees_functorch(), told.format("inside torch.func")),

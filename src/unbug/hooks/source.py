@@ -65,7 +65,27 @@ def imported_names(function: FunctionType, definition: ast.FunctionDef) -> Seque
     for names in (modules, [*modules, *foreign], ()):
         if _same(compiled(definition, original, names), original):
             return names
+    declared = _declared(original.co_filename)
+    if _same(compiled(definition, original, declared), original):
+        return declared
     raise TapError("its source is not what was compiled")
+
+
+def _declared(path: str) -> list[str]:
+    """All names that a file imports outside functions and classes. Slow: the whole file is parsed."""
+    names: list[str] = []
+    waiting: list[ast.AST] = [ast.parse("".join(linecache.getlines(path)))]
+    while waiting:
+        for node in ast.iter_child_nodes(waiting.pop()):
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                names += [
+                    (alias.asname or alias.name).partition(".")[0]
+                    for alias in node.names
+                    if alias.name != "*"
+                ]
+            elif isinstance(node, (ast.If, ast.Try, ast.With, ast.For, ast.While, ast.ExceptHandler)):
+                waiting.append(node)
+    return names
 
 
 def _names(code: CodeType) -> set[str]:

@@ -86,13 +86,16 @@ def make_tap(
     imported = imported_names(function, plain)
     definition = parsed(text)
     target, other = definition, plain
+    target_code = original
     if inner is not None:
         target, other = _find(definition, inner), _find(plain, inner)
+        target_code = nested(original, inner)
     known = {argument.arg for argument in ast.walk(target.args) if isinstance(argument, ast.arg)}
     for name in (*enter_names, *leave_names):
         if name not in known:
             raise TapError(f"it has no parameter {name!r}")
-    target.body = _tapped_body(target, other, enter_names, leave_names, question=_question(function))
+    question = _question(function, target_code)
+    target.body = _tapped_body(target, other, enter_names, leave_names, question=question)
     constants = {_ENTER: enter, _LEAVE: leave, _NOTHING: RAISED}
     code = _with_constants(compiled(definition, original, imported), constants)
     pair = (original, code) if inner is None else (nested(original, inner), nested(code, inner))
@@ -101,11 +104,12 @@ def make_tap(
     return Tapped(original, pair[0], code, pair[1])
 
 
-def _question(function: FunctionType) -> str:
+def _question(function: FunctionType, target: CodeType) -> str:
     """The statements that ask whether Dynamo traces; empty outside torch, where it never traces."""
-    if isinstance(function.__globals__.get("torch"), ModuleType):
+    own = (*target.co_varnames, *target.co_cellvars, *target.co_freevars)
+    if isinstance(function.__globals__.get("torch"), ModuleType) and "torch" not in own:
         return "if torch.compiler.is_compiling():"
-    if function.__module__.partition(".")[0] == "torch":
+    if "torch" in function.__globals__ or function.__module__.partition(".")[0] == "torch":
         return "import torch as _unbug_torch\nif _unbug_torch.compiler.is_compiling():"
     return ""
 
