@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import time
 from urllib.parse import quote
 
 import pytest
@@ -78,6 +80,14 @@ def test_what_is_no_secret_stays(line):
         ("machine api.wandb.ai login user password s3cr3tvalue", "s3cr3tvalue"),
         ("client_secret => 'o0o0o0'", "o0o0o0"),
         ("parser.add_argument('--token', default='sdfsdf')", "sdfsdf"),
+        ("UserWarning: auth_token=warned-of-77", "warned-of-77"),
+        ("WARNING:root:password=logged77", "logged77"),
+        ("GET https://example.org/v1?access_token=queried77&x=1", "queried77"),
+        ('{"url": "https://example.org/?sig=signed77"}', "signed77"),
+        ("\x1b[31mtoken\x1b[0m=\x1b[32mcoloured77\x1b[0m", "coloured77"),
+        ("Cookie: session=first77; other=second77", "second77"),
+        ("password          : aligned77", "aligned77"),
+        ("class Settings:\n    api_key: str | None = 'annotated77'", "annotated77"),
         ("-----BEGIN RSA PRIVATE KEY-----\nMIIEow\n-----END RSA PRIVATE KEY-----", "MIIEow"),
         ("-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEA\ncut off", "b3BlbnNzaC1rZXktdjEA"),
     ],
@@ -99,6 +109,39 @@ def test_a_literal_under_a_secret_name_is_known_from_then_on():
     assert redactor.text("it prints open-sesame-77") == "it prints open-sesame-77"
     redactor.source("if ready:\n    api_key = 'open-sesame-77'\n    pad_token = '<padding>'\n")
     assert redactor.text("it prints open-sesame-77 <padding>") == f"it prints {REDACTED} <padding>"
+
+
+def test_in_source_typed_fields_and_defaults_over_several_lines_go():
+    source = (
+        'class S:\n    token: str = "annotated77"\np.add(\n    "--hub-token",\n    default="default77",\n)\n'
+    )
+    redactor = Redactor()
+    clean = redactor.source(source)
+    assert clean == source.replace("annotated77", REDACTED).replace("default77", REDACTED)
+    assert redactor.text("it prints annotated77 and default77") == f"it prints {REDACTED} and {REDACTED}"
+
+
+def test_values_of_dotted_names_go_from_a_command_line():
+    argv = ["train.py", "--opts", "hub.api_key", "hunter22", "model.depth", "3"]
+    assert Redactor().argv(argv) == ["train.py", "--opts", "hub.api_key", REDACTED, "model.depth", "3"]
+
+
+def test_a_known_value_goes_as_base64_and_hexadecimals_too():
+    redactor = Redactor(["variable-secret-1"])
+    encoded = base64.b64encode(b"variable-secret-1").decode().rstrip("=")
+    for form in (encoded, b"variable-secret-1".hex()):
+        assert redactor.text(f"it is {form}!") == f"it is {REDACTED}!"
+
+
+@pytest.mark.parametrize(
+    "piece", ["a=b:", "token=", "x='token=", '"token": ', "'--token' default", "token:str", "Cookie: ", " a="]
+)
+def test_no_text_takes_long_or_much_stack(piece):
+    text = piece * 15_000 + "token"
+    began = time.process_time()
+    Redactor().text(text)
+    Redactor().source(text)
+    assert time.process_time() - began < 5
 
 
 def test_values_of_options_and_variables_are_known_everywhere():

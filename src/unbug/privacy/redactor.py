@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from unbug.privacy.names import is_secret_name
-from unbug.privacy.shapes import HEX_KEY, HINTS, MARKS, PRIVATE_KEY, TOKENS, URL_USER
+from unbug.privacy.shapes import HEADER, HEX_KEY, HINTS, MARKS, PRIVATE_KEY, TOKENS, URL_USER
 
 __all__ = ["REDACTED", "Redactor"]
 
 REDACTED = "[redacted]"
-_ASSIGNMENT = re.compile(
-    r"(?P<name>(?<![\w.-])[A-Za-z_][\w.-]*)(?P<sign>[\"']?\]?\s{0,4}(?:[:=]=?|=>)\s{0,4})"
-    r"(?P<prefix>[bruf]{0,2})(?:(?P<quote>[\"']{1,3})(?P<quoted>[^\"'\n]*)(?=(?P=quote))|(?P<bare>[^\s,;&\"'(){}\[\]<>]+))"
+_NAME = re.compile(
+    r"(?P<name>(?<![\w.-])[A-Za-z_][\w.-]*)[\"']?\]?\s{0,20}"
+    r"(?::\s{0,4}(?:[\w.]{1,40}\[)?(?:str|bytes|SecretStr|Any)\]?(?:\s?\|\s?None)?\s{0,4}=|=>|[:=]=?)\s{0,20}"
 )
+_LITERAL = re.compile(r"[bruf]{0,2}(?P<quote>[\"']{1,3})(?P<value>[^\"'\n]*)(?=(?P=quote))")
+_BARE = re.compile(r"(?P<value>[^\s,;&\"'(){}\[\]<>]+)")
 _OPTION = re.compile(r"(?P<option>--?[A-Za-z][\w-]*)(?P<gap>\s+|[\"'], ?[\"'])(?P<value>[^\s\"'-][^\s\"']*)")
 _DEFAULT = re.compile(
-    r"(?P<head>[\"'](?P<option>--[A-Za-z][\w-]*)[\"'].*?\bdefault\s*=\s*)(?P<quote>[\"'])[^\"'\n]+(?=(?P=quote))"
+    r"(?P<head>[\"'](?P<option>--[A-Za-z][\w-]*)[\"'][^()]{0,400}?\bdefault\s*=\s*)"
+    r"(?P<quote>[\"'])(?P<quoted>[^\"'\n]+)(?=(?P=quote))"
 )
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 _NETRC = re.compile(r"(\blogin\s+\S+\s+password\s+)\S+")
 _CODE = re.compile(
     r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+|none|null|true|false|str|bytes|string|optional", re.IGNORECASE
@@ -58,8 +64,7 @@ class Redactor:
             value = value.strip()
             if len(value) < 4 or value.lower() in _HARMLESS or (value.isdigit() and len(value) < 6):
                 continue
-            forms = {value, quote(value, safe=""), quote(value), json.dumps(value)[1:-1], repr(value)[1:-1]}
-            self._values |= {form for form in forms if len(form) >= 4}
+            self._values |= {form for form in _forms(value) if len(form) >= 4}
         if self._values:
             longest_first = sorted(self._values, key=lambda value: (-len(value), value))
             self._pattern = re.compile("|".join(map(_value_pattern, longest_first)))
@@ -75,11 +80,16 @@ class Redactor:
         """
         if _has_hint(text):
             self.learn(
-                match["quoted"]
+                value["value"]
                 for line in text.splitlines()
                 if _has_hint(line)
-                for match in _ASSIGNMENT.finditer(line)
-                if _is_literal_secret(match) and len(match["quoted"]) >= _LEARNT
+                for secret, value in _assignments(line)
+                if secret and _is_literal(value) and len(value["value"]) >= _LEARNT
+            )
+            self.learn(
+                match["quoted"]
+                for match in _DEFAULT.finditer(text)
+                if is_secret_name(match["option"]) and len(match["quoted"]) >= _LEARNT
             )
         return self._redact(text, code=True)
 
@@ -116,15 +126,21 @@ class Redactor:
         lowered = text.lower()
         if not any(hint in lowered for hint in HINTS):
             return text
+        if "--" in text and "default" in text:
+            text = _DEFAULT.sub(_hide_default, text)
         lines = text.splitlines(keepends=True)
         return "".join(self._named(line, code=code) if _has_hint(line) else line for line in lines)
 
-    @staticmethod
-    def _named(line: str, *, code: bool) -> str:
-        """Take out what stands beside a secret-looking name on a line."""
+    @classmethod
+    def _named(cls, line: str, *, code: bool) -> str:
+        """Take out what stands beside a secret-looking name on a line; a line it is on loses its colours."""
+        if "\x1b[" in line:
+            plain = _COLOUR.sub("", line)
+            clean = cls._named(plain, code=code)
+            return line if clean == plain else clean
         line = HEX_KEY.sub(lambda match: match["near"] + REDACTED, line)
-        line = _ASSIGNMENT.sub(_hide_literal if code else _hide_assigned, line)
-        line = _DEFAULT.sub(_hide_default, line)
+        line = _without_assigned(line, code=code)
+        line = HEADER.sub(rf"\1{REDACTED}", line)
         line = _NETRC.sub(rf"\1{REDACTED}", line)
         return line if code and "'--" not in line and '"--' not in line else _OPTION.sub(_hide_option, line)
 
@@ -144,14 +160,19 @@ def hidden_as(word: str, secret: str) -> str:
 
 
 def _secret_options(argv: Sequence[str]) -> Iterable[tuple[int, str]]:
-    """Index of the word and the value in it, for `--api-key VALUE`, `--api-key=VALUE` and `api_key=VALUE`."""
+    """Index of the word and the value in it, for `--api-key VALUE`, `--api-key=VALUE`, `api_key=VALUE` and
+    `hub.api_key VALUE`."""
     for index, word in enumerate(argv):
         name, sign, value = word.partition("=")
         if not is_secret_name(name) or " " in name:
             continue
         if sign and value:
             yield index, value
-        elif word.startswith("-") and index + 1 < len(argv) and not argv[index + 1].startswith("--"):
+        elif (
+            (word.startswith("-") or _DOTTED.fullmatch(word))
+            and index + 1 < len(argv)
+            and not argv[index + 1].startswith("--")
+        ):
             yield index + 1, argv[index + 1]
 
 
@@ -168,28 +189,59 @@ def _value_pattern(value: str) -> str:
     return pattern if len(value) >= 12 else rf"(?<![A-Za-z0-9]){pattern}(?![A-Za-z0-9])"
 
 
-def _hide_assigned(match: re.Match[str]) -> str:
-    if not is_secret_name(match["name"]):
-        return match[0]
-    bare = match["bare"]
-    if bare is None:
-        return _hide_literal(match)
-    if len(bare) < 4 or _CODE.fullmatch(bare) or _NUMBER.fullmatch(bare) or _PLACEHOLDER.fullmatch(bare):
-        return match[0]
-    if match.string[match.end() : match.end() + 1] in {"(", "["} and bare.isidentifier():
-        return match[0]
-    return f"{match['name']}{match['sign']}{REDACTED}"
+def _forms(value: str) -> set[str]:
+    """A secret as it is, and as it looks in a URL, JSON, Python source, base64 and hexadecimals."""
+    data = value.encode(errors="replace")
+    forms = {value, quote(value, safe=""), quote(value), json.dumps(value)[1:-1], repr(value)[1:-1]}
+    return forms | {b64encode(data).decode().rstrip("="), data.hex()}
 
 
-def _hide_literal(match: re.Match[str]) -> str:
-    if not _is_literal_secret(match):
-        return match[0]
-    return f"{match['name']}{match['sign']}{match['prefix']}{match['quote']}{REDACTED}"
+def _assignments(line: str) -> Iterator[tuple[bool, re.Match[str]]]:
+    """Whether a name looks secret, and the value behind it; of harmless names only literals.
+
+    A value may hold further ones: `UserWarning: token=…`, `https://…?key=…`.
+    """
+    done = 0
+    for name in _NAME.finditer(line):
+        if name.end() < done:
+            continue
+        secret = is_secret_name(name["name"])
+        value = _LITERAL.match(line, name.end()) or (_BARE.match(line, name.end()) if secret else None)
+        if value is not None:
+            done = value.end() if secret else done
+            yield secret, value
 
 
-def _is_literal_secret(match: re.Match[str]) -> bool:
-    quoted = match["quoted"]
-    return bool(quoted) and is_secret_name(match["name"]) and not _PLACEHOLDER.fullmatch(quoted)
+def _without_assigned(line: str, *, code: bool) -> str:
+    """Without the values of secret-looking names; in source only what is a literal."""
+    parts: list[str] = []
+    done = 0
+    for secret, value in _assignments(line):
+        if value.start() < done:
+            continue
+        found = value["value"]
+        if secret:
+            clean = REDACTED if _is_literal(value) or (not code and _is_bare(value)) else found
+        else:
+            clean = _without_assigned(found, code=False) if code else found
+        if clean != found:
+            parts += [line[done : value.start("value")], clean]
+            done = value.end("value")
+    return "".join([*parts, line[done:]])
+
+
+def _is_bare(value: re.Match[str]) -> bool:
+    """No number, no code, no placeholder."""
+    bare = value["value"]
+    if value.re is not _BARE or len(bare) < 4:
+        return False
+    if _CODE.fullmatch(bare) or _NUMBER.fullmatch(bare) or _PLACEHOLDER.fullmatch(bare):
+        return False
+    return not (value.string[value.end() : value.end() + 1] in {"(", "["} and bare.isidentifier())
+
+
+def _is_literal(value: re.Match[str]) -> bool:
+    return value.re is _LITERAL and bool(value["value"]) and not _PLACEHOLDER.fullmatch(value["value"])
 
 
 def _hide_option(match: re.Match[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 __all__ = [
+    "HEADER",
     "HEX_KEY",
     "HINTS",
     "MARKS",
@@ -57,6 +58,8 @@ HEX_KEY = re.compile(
     r"\b(?P<secret>[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{32})\b"
 )
 """Forty hexadecimal digits are a W&B key beside such a word, and a commit elsewhere."""
+HEADER = re.compile(r"(?i)((?<![\w-])(?:set-)?cookie:\s*)(?!\[redacted\]\s*$)[^\s\"'][^\n\"']*")
+"""The pairs of a cookie are secrets whatever their names."""
 HINTS = (
     "pass", "secret", "token", "key", "auth", "cred", "cookie", "dsn", "jwt", "bearer", "pat",
     "pwd", "sig", "wandb", "login",

@@ -1,8 +1,9 @@
-"""A writer that lets no secret through: every text in an event is redacted first."""
+"""A writer that lets no secret through: every text in an event, and every name, is redacted first."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from unbug.types import Phase
@@ -10,7 +11,8 @@ from unbug.types import Phase
 if TYPE_CHECKING:
     from unbug.privacy import Redactor
     from unbug.store import Writer
-    from unbug.types import Status, Training
+    from unbug.store.contract import GroupKind
+    from unbug.types import Place, Series, Status, Training
 
 __all__ = ["RedactingWriter"]
 
@@ -20,11 +22,11 @@ class RedactingWriter:
 
     def __init__(self, writer: Writer, redactor: Redactor) -> None:
         self._writer = writer
-        self._json = redactor.json
+        self._json, self._text = redactor.json, redactor.text
+        self._places: dict[Place, Place] = {}
         self.on_fault: Callable[[str, str], None] = lambda where, error: None
         # The hot path is the writer's own bound method: nothing of ours is called for a row.
         self.row = writer.row
-        self.group = writer.group
         self.flush = writer.flush
         self.maintain = writer.maintain
         self.close = writer.close
@@ -46,9 +48,27 @@ class RedactingWriter:
             self.on_fault(str(clean.get("where", "")), str(clean.get("error", "")))
         self._writer.event(kind, clean, t_ns=t_ns, training=training, step=step, micro=micro, phase=phase)
 
+    def group(self, series: Sequence[Series], *, kind: GroupKind = "scalar") -> int:
+        """Declare series; names and places are the program's, so they are redacted."""
+        return self._writer.group([self._clean(one) for one in series], kind=kind)
+
+    def _clean(self, series: Series) -> Series:
+        name, place = series.name, series.place
+        if series.origin != "auto":  # the names of automatic ones are unbug's own
+            name = self._text(name)
+        known = self._places.get(place)
+        if known is None:
+            known = self._places[place] = replace(
+                place,
+                path=self._text(place.path),
+                parent=None if place.parent is None else self._text(place.parent),
+                aliases=tuple(map(self._text, place.aliases)),
+            )
+        return series if name == series.name and known == place else replace(series, name=name, place=known)
+
     def training(self, training: Training) -> None:
         """State or update what is known of a training."""
-        self._writer.training(training)
+        self._writer.training(replace(training, facts=self._json(training.facts)))
 
     def status(self, status: Status) -> None:
         """Replace the run's status file."""
