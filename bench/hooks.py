@@ -89,7 +89,7 @@ def main() -> None:
     installed = time.thread_time() - began
     began = time.thread_time()
     hub.remove()
-    at_most("install", installed * 1e3, 300, unit="ms", note="with the scan for living optimizers")
+    at_most("install", installed * 1e3, 300, unit="ms", note="with a scan for living optimizers")
     at_most("remove", (time.thread_time() - began) * 1e3, 20, unit="ms", note="")
 
 
