@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
 
@@ -195,3 +196,25 @@ except SystemExit:
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("[]\n")
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"command": "\x1b[2Jx", "git": "x", "packages": 3, "hardware": None, "python": [1]},
+        {"command": [1, None], "git": {"commit": 5}, "hardware": {"cpu": ["\x1b]0;x\x07"]}},
+    ],
+)
+def test_facts_that_no_unbug_wrote_are_shown_and_steer_nothing(trained, tmp_path, facts):
+    source = next(trained.runs.glob("*/run.json")).parent
+    path = shutil.copytree(source, tmp_path / "copy")
+    manifest = json.loads((path / "run.json").read_text())
+    deep = json.loads("[" * 500 + "]" * 500)
+    changed = {**manifest, "name": "\x1b]0;title\x07name\u202e", "facts": {**facts, "deep": deep}}
+    (path / "run.json").write_text(json.dumps(changed))
+    shown = trained("show", str(path)).stdout
+    assert "name" in shown
+    assert not {"\x1b", "\x07", "\u202e"} & set(shown)
+    page = tmp_path / "report.html"
+    trained("report", str(path), "-o", str(page))
+    assert "</html>" in page.read_text()

@@ -19,6 +19,7 @@ def test_a_clipped_text_fits_and_cannot_steer_the_terminal(text, width):
     shown = clip(text, width)
     assert visible_width(shown) <= width
     assert not any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in shown)
+    assert not set(shown) & set("\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 @given(st.lists(st.tuples(TEXT, TEXT, TEXT), max_size=8), st.integers(40, 120))

@@ -31,6 +31,8 @@ from unbug.store import (
     remove_run,
 )
 from unbug.store.liveness import corrected
+from unbug.store.manifest import read_status
+from unbug.store.tail import read_from
 from unbug.types import Place, RunState, Series, Status
 
 HOUR_NS = 3_600_000_000_000
@@ -160,6 +162,42 @@ def test_list_skips_what_is_no_run(three: dict[str, Path], tmp_path: Path) -> No
     (tmp_path / "broken" / "run.json").write_text("{")
     assert [one.path.name for one in list_runs(tmp_path)] == ["alpha", "beta", "alpha-2"]
     assert list_runs(tmp_path / "none") == []
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "value"),
+    [
+        ("status.json", "last_loss", "low"),
+        ("status.json", "ended_ns", "soon"),
+        ("status.json", "steps", 10**40),
+        ("status.json", "findings", {"error": 10**40}),
+        ("status.json", "message", {"a": 1}),
+        ("status.json", "exit_code", []),
+        ("run.json", "created_ns", 10**30),
+        ("run.json", "anchor_ns", -1),
+    ],
+)
+def test_one_run_with_values_of_other_kinds_does_not_hide_the_others(
+    three: dict[str, Path], tmp_path: Path, file: str, name: str, value: object
+) -> None:
+    bad = next(iter(three.values())) / file
+    bad.write_text(json.dumps({**json.loads(bad.read_text()), name: value}))
+    found = list_runs(tmp_path)
+    assert len(found) == (3 if file == "status.json" else 2)
+    for one in found:
+        assert isinstance(one.status.last_loss, float | None)
+        assert isinstance(one.status.ended_ns, int | None)
+        assert isinstance(one.status.message, str)
+        assert one.status.steps < 1 << 63
+
+
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(three: dict[str, Path], tmp_path: Path) -> None:
+    path = next(iter(three.values()))
+    (path / "status.json").unlink()
+    os.mkfifo(path / "status.json")
+    assert read_status(path).state is RunState.LOST
+    os.mkfifo(path / "pipe")
+    assert read_from(path / "pipe", 0) == b""
 
 
 def test_a_thousand_runs_are_listed_well_within_a_second(tmp_path: Path) -> None:

@@ -180,6 +180,18 @@ def test_sql_that_is_wrong_or_reaches_out(reader: RunReader, sql: str, reason: s
 ENDLESS = "select count(*) from range(1000000000) a, range(1000000000) b"
 
 
+def test_sql_computes_with_times_and_summarises_every_table(reader: RunReader) -> None:
+    for name in tables(reader):
+        assert query(reader, f"summarize {name}").num_rows == len(tables(reader)[name].schema)
+    answer = query(reader, "select max(time) - min(time) as took, date_trunc('hour', min(time)) from scalars")
+    assert answer.column("took")[0].as_py().days == 0
+
+
+def test_sql_writes_nothing_beside_the_program(reader: RunReader) -> None:
+    assert query(reader, "select current_setting('temp_directory') as at").to_pylist() == [{"at": ""}]
+    assert query(reader, "select current_setting('enable_progress_bar') as on").to_pylist() == [{"on": False}]
+
+
 def test_sql_that_takes_too_long(reader: RunReader) -> None:
     start = time.monotonic()
     with pytest.raises(QueryError, match=r"longer than 0.3 s"):

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from unbug.cli.options import options_with_value
+from unbug.cli.style import clip
 from unbug.errors import UnbugError
 
 __all__ = ["COMMANDS", "build_parser", "main"]
@@ -146,7 +147,7 @@ def _version() -> str:
 
 def _say(text: str) -> None:
     try:
-        print(text, file=sys.stderr, flush=True)
+        print("\n".join(clip(line, 10_000) for line in text.split("\n")), file=sys.stderr, flush=True)
     except OSError:
         return  # nobody listens any more
 

@@ -11,6 +11,9 @@ from unbug.report.words import clean, number
 __all__ = ["Markup", "pairs", "said", "table", "tag", "text"]
 
 
+_DEEPEST = 20
+
+
 class Markup(str):
     """Text that is HTML already."""
 
@@ -56,8 +59,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, classes: Seq
     return tag("div", tag("table", top, tag("tbody", body)), class_="scroll")
 
 
-def said(value: Any) -> str:
+def said(value: Any, depth: int = 0) -> str:
     """A value of a run's facts in words."""
+    if depth > _DEEPEST:
+        return "…"
     if value is None or value == "":
         return "–"
     if isinstance(value, bool):
@@ -67,8 +72,8 @@ def said(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}" if abs(value) >= 10_000 else str(value)
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {said(inner)}" for key, inner in value.items()) or "–"
+        return ", ".join(f"{key} {said(inner, depth + 1)}" for key, inner in value.items()) or "–"
     if isinstance(value, list | tuple):
-        shown = ", ".join(said(inner) for inner in value[:60])
+        shown = ", ".join(said(inner, depth + 1) for inner in value[:60])
         return (shown + (f" and {len(value) - 60} more" if len(value) > 60 else "")) or "–"
     return str(value)

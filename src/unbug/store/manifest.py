@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -25,6 +26,8 @@ __all__ = [
 
 MANIFEST, STATUS = "run.json", "status.json"
 _MAX_BYTES = 1 << 26
+_MAX_NS = 1 << 62
+"""No count and no time since the epoch is larger: this is the year 2116."""
 
 
 def replace_file(path: Path, data: bytes, *, sync: bool = False) -> None:
@@ -67,7 +70,10 @@ def write_status(path: Path, status: Status) -> None:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    if path.stat().st_size > _MAX_BYTES:
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode):  # reading a pipe or a device may never end
+        raise ValueError("it is no plain file")
+    if about.st_size > _MAX_BYTES:
         raise ValueError("it is too large")
     data = json.loads(path.read_bytes())
     if not isinstance(data, dict):
@@ -93,8 +99,9 @@ def read_manifest(path: Path) -> Run:
             raise NewerFormatError(str(path), version, FORMAT_VERSION)
         given = {field.name: data[field.name] for field in fields(Run) if field.name in data}
         for name, kind in (("id", str), ("name", str), ("created_ns", int), ("anchor_ns", int)):
-            if not isinstance(given[name], kind):
-                raise ValueError(f"its {name} is {given[name]!r}")
+            if not isinstance(given[name], kind) or (kind is int and not 0 <= given[name] <= _MAX_NS):
+                raise ValueError(f"its {name} is {given[name]!r:.40}")
+        given["unbug_version"] = str(given.get("unbug_version", ""))
         given["tags"] = tuple(str(tag) for tag in given.get("tags", ()))
         given["facts"] = dict(given.get("facts", {}))
         return Run(**given)
@@ -104,17 +111,31 @@ def read_manifest(path: Path) -> Run:
         raise NotARunError(str(path), reason=f"its {MANIFEST} cannot be read: {error}") from None
 
 
+def _whole(value: Any) -> int:
+    number = int(value)
+    if abs(number) > _MAX_NS:
+        raise ValueError("a number is out of range")
+    return number
+
+
 def read_status(path: Path) -> Status:
     """The status of a run folder as it was written last; `lost` if there is none that can be read."""
     try:
         data = _load(path / STATUS)
         given = {field.name: data[field.name] for field in fields(Status) if field.name in data}
         given["state"] = RunState(given["state"])
-        given["updated_ns"] = int(given["updated_ns"])
+        given["updated_ns"] = _whole(given["updated_ns"])
         given["lost"] = tuple(str(line) for line in given.get("lost", ()))
-        given["findings"] = {str(name): int(count) for name, count in dict(given.get("findings", {})).items()}
+        given["findings"] = {
+            str(name): _whole(count) for name, count in dict(given.get("findings", {})).items()
+        }
         for name in ("pid", "started_ticks", "trainings", "steps"):
-            given[name] = int(given.get(name, 0))
+            given[name] = _whole(given.get(name, 0))
+        for name in ("exit_code", "ended_ns"):
+            given[name] = None if given.get(name) is None else _whole(given[name])
+        given["last_loss"] = None if given.get("last_loss") is None else float(given["last_loss"])
+        for name in ("host", "boot_id", "message"):
+            given[name] = str(given.get(name, ""))
         return Status(**given)
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         return Status(state=RunState.LOST, updated_ns=0, message=f"{STATUS} cannot be read: {error}")

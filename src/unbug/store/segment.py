@@ -63,7 +63,9 @@ class Segment:
         self._tables: dict[int, NDArray[Any]] = {}
         self._top: bytes | None = None
         self._top_at, self._top_size, self._top_checksum = 0, 0, 0
-        self._fd: int | None = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        self._fd: int | None = os.open(
+            path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+        )
         self.size = os.fstat(self._fd).st_size
         try:
             if self._read(0, len(SEGMENT_MAGIC)) != SEGMENT_MAGIC:

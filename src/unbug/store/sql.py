@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["query"]
 
 _CONFIGURATION = (
+    "SET temp_directory = ''",  # by default `.tmp` in the current folder
     "SET enable_external_access = false",
     "SET python_enable_replacements = false",
     "SET autoinstall_known_extensions = false",
     "SET autoload_known_extensions = false",
     "SET allow_community_extensions = false",
+    "SET enable_progress_bar = false",  # it would go to stdout
     "SET threads = 2",
     "SET memory_limit = '1GB'",
     "SET lock_configuration = true",
@@ -60,7 +62,7 @@ def query(
         everything = _CATALOGUE.search(sql) is not None
         for name in made:
             if everything or re.search(rf"\b{name}\b", sql, re.IGNORECASE):
-                connection.register(name, made[name])
+                connection.register(name, _in_microseconds(made[name]))
         for setting in _CONFIGURATION:
             connection.execute(setting)
         return _answer(connection, sql, rows, timeout_s)
@@ -104,6 +106,17 @@ def _answer(connection: Any, sql: str, rows: int, timeout_s: float) -> pa.Table:
         raise QueryError(sql, f"it took longer than {timeout_s:g} s; ask for less") from None
     failure = failures[0]
     raise failure if isinstance(failure, QueryError) else QueryError(sql, _reason(failure)) from None
+
+
+def _in_microseconds(table: pa.Table) -> pa.Table:
+    """With times DuckDB can compute with: of nanoseconds in a zone it has no `avg`, `-` or `date_trunc`."""
+    import pyarrow as pa
+
+    for at, field in enumerate(table.schema):
+        if pa.types.is_timestamp(field.type):
+            column = table.column(at).cast(pa.timestamp("us", field.type.tz), safe=False)
+            table = table.set_column(at, field.name, column)
+    return table
 
 
 def _reason(error: Exception) -> str:

@@ -36,7 +36,7 @@ class Part(NamedTuple):
 
 def read_from(path: Path, offset: int, *, limit: int = MAX_LOG) -> bytes:
     """The bytes of a file from `offset`; at most `limit`."""
-    fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0))
     try:
         size = min(os.fstat(fd).st_size - offset, limit)
         parts = []

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _lines(seen: dict[str, Any], *, width: int, color: bool) -> Iterator[str]:
     state = paint(_state(seen), _STATE_STYLE.get(seen["state"], "yellow"), color=color)
-    yield f"{paint(seen['name'], 'bold', color=color)}  {state}"
+    yield f"{paint(clip(seen['name'], width), 'bold', color=color)}  {state}"
     labels = [(name, text) for name, text in _facts(seen) if text]
     left = max(len(name) for name, _ in labels)
     for name, text in labels:
@@ -74,25 +74,29 @@ def _state(seen: dict[str, Any]) -> str:
 
 def _facts(seen: dict[str, Any]) -> Iterator[tuple[str, str]]:
     facts = seen["facts"]
-    git = facts.get("git") or {}
+    git, packages, hardware = (_mapping(facts.get(name)) for name in ("git", "packages", "hardware"))
     started = ago((time.time_ns() - seen["created_ns"]) / 1e9)
     command = seen["command"]
-    yield "command", " ".join(command) if isinstance(command, list) else str(command or "")
+    yield "command", " ".join(map(str, command)) if isinstance(command, list) else str(command or "")
     yield "started", f"{started}, took {duration(seen['duration_s'])}"
     if git.get("commit"):
         dirty = ", uncommitted changes" if git.get("dirty") else ""
-        yield "git", f"{git['commit'][:12]} ({git.get('branch') or 'no branch'}{dirty})"
-    torch = (facts.get("packages") or {}).get("torch")
+        yield "git", f"{str(git['commit'])[:12]} ({git.get('branch') or 'no branch'}{dirty})"
+    torch = packages.get("torch")
     yield (
         "software",
-        ", ".join(part for part in (f"torch {torch}" if torch else "", facts.get("python", "")) if part),
+        ", ".join(part for part in (f"torch {torch}" if torch else "", str(facts.get("python", ""))) if part),
     )
-    hardware = facts.get("hardware") or {}
     yield "hardware", ", ".join(str(hardware[key]) for key in ("cpu", "gpu") if hardware.get(key))
     yield "tags", ", ".join(seen["tags"])
     yield "your series", ", ".join(seen["user_series"])
     yield "run", f"{seen['path']}  ({size(seen['size_bytes'])})"
     yield "id", seen["id"]
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    """Facts are what a file says; it need not have been written by unbug."""
+    return value if isinstance(value, dict) else {}
 
 
 def _training(training: dict[str, Any], *, width: int, color: bool) -> Iterator[str]:
@@ -129,11 +133,11 @@ def _findings(seen: dict[str, Any], *, width: int, color: bool) -> Iterator[str]
     by_severity = [
         f"{many} {severity}{'' if many == 1 else 's'}" for severity, many in seen["findings"].items() if many
     ]
-    yield f"findings  {', '.join(by_severity)}"
+    yield clip(f"findings  {', '.join(by_severity)}", width)
     for finding in seen["stated"][:_MOST]:
         severity = str(finding.get("severity", "note"))
         head = f"{finding.get('rule', '')} {finding.get('name', '')}"
         place = f" at {finding['place']}" if finding.get("place") else ""
         mark = paint(severity.ljust(7), _SEVERITY_STYLE.get(severity, ""), color=color)
         yield f"  {mark}  {clip(f'{head}{place}: ' + str(finding.get('message', '')), width - 11)}"
-    yield f"  `unbug diagnose {seen['path'].rpartition('/')[2]}` says what to do"
+    yield clip(f"  `unbug diagnose {seen['path'].rpartition('/')[2]}` says what to do", width)
