@@ -1,8 +1,8 @@
 """The stored statistics of an array, in few passes over chunks that stay in the processor's cache.
 
-A finite sum of squares proves that there is no NaN and no infinity, so that the passes that look for these are
-made only where they are needed. Within a chunk BLAS adds up products in the array's own precision, across chunks
-sums are float64.
+A finite sum of squares proves that there is no NaN and no infinity, so that the passes that look for these
+are made only where they are needed. Within a chunk BLAS adds up products in the array's own precision, across
+chunks sums are float64.
 """
 
 from __future__ import annotations

@@ -166,17 +166,17 @@ class Budget:
         self._since_dear = DEAR_GAP
         self._since_look = 0
 
-    def passed(self, own_ns: float, spent_ns: float) -> None:
-        """A step is over: what the program took, and what was spent on watching it."""
-        self._times.append(own_ns)
+    def passed(self, own_ns: float, spent_ns: float, steps: int = 1) -> None:
+        """Steps are over: what the program took, and what was spent on watching them, in all."""
+        self._times.append(own_ns / steps)
         if len(self._times) >= _TIMES or not self.median_ns or len(self._times) in (2, 4, 8, 16, 32):
             ordered = sorted(self._times)
             self.median_ns = ordered[len(ordered) // 2]
             if len(self._times) >= _TIMES:
                 self._times = self._times[_TIMES // 2 :]
-        self.awake += 1
-        self._since_dear += 1
-        self._since_look += 1
+        self.awake += steps
+        self._since_dear += steps
+        self._since_look += steps
         self.credit_ns += own_ns * self.share * self.factor - spent_ns
         limit = self.share * _NS
         self.credit_ns = min(max(self.credit_ns, -limit), limit)
@@ -186,13 +186,14 @@ class Budget:
         if not self.base_ns:
             self.base_ns = spent_ns
         else:
-            self.base_ns += (min(spent_ns, 3 * self.base_ns) - self.base_ns) * 0.05
+            weight = 0.2 if spent_ns < self.base_ns else 0.05
+            self.base_ns += (min(spent_ns, 3 * self.base_ns) - self.base_ns) * weight
 
     def sleep(self) -> int:
         """How many steps to sleep through: none, unless even a step without a look costs too much of it."""
         if self.awake < AWAKE_FIRST:
             return 0
-        paid = self.share * self.factor * self.median_ns
+        paid = self.share * self.median_ns
         if not paid or self.base_ns <= _SLEEP_ABOVE * paid:
             return 0
         return min(int(self.base_ns / (_AWAKE_SHARE * paid)), _LONGEST_SLEEP)

@@ -31,13 +31,13 @@ class Blocks:
         self.ratios: list[float] = []
         self.steps_unwatched = 0
 
-    def step(self, own_and_spent_ns: float, median_ns: float) -> None:
-        """A step is over; the next may belong to another block."""
-        if not median_ns or own_and_spent_ns <= _OUTLIER * median_ns:
-            self._sum += own_and_spent_ns
-            self._count += 1
-        self.steps_unwatched += self.unwatched
-        self.left -= 1
+    def step(self, taken_ns: float, median_ns: float, steps: int = 1) -> None:
+        """Steps are over, watched or not, in `taken_ns` in all; the next may belong to another block."""
+        if not median_ns or taken_ns <= _OUTLIER * median_ns * steps:
+            self._sum += taken_ns
+            self._count += steps
+        self.steps_unwatched += self.unwatched * steps
+        self.left -= steps
         if self.left <= 0:
             self._close()
             self.unwatched = not self.unwatched and self._random.random() < 2 * _UNWATCHED

@@ -15,8 +15,9 @@ __all__ = ["Holding"]
 
 @dataclass(slots=True)
 class _Held:
-    """A step's row: `at` is its index among those pending, `other` what it becomes if the step does not count.
+    """A step's row.
 
+    `at` is its index among those pending, `other` what it becomes if the step does not count.
     `rows` is the number of rows pending when the step was over.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from unbug.record.budget import FULL_STEPS
 from unbug.record.core import Core
 from unbug.record.cost import median
 from unbug.record.looks import Looks
@@ -13,6 +14,7 @@ _PREEMPTED = 4
 """What took more than so many times what it should was cut short by another process: not charged in full."""
 
 
+_TOGETHER, _SHORT_NS = 4, 50_000_000
 _ADJUST_EVERY = 8
 """Pairs of blocks between two corrections of what is spent."""
 
@@ -23,10 +25,28 @@ class Planner:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._allowed = False
-        self._spent_before = 0
+        self._idle = False
+        self._spent_before = self._taken = self._steps = 0
 
-    def account(self, watched: Watched, taken: int) -> None:
-        """A step took `taken` nanoseconds, with all that was spent in it."""
+    def step(self, watched: Watched, taken: int) -> None:
+        """A step took `taken` nanoseconds (0 if unknown). Short, uneventful steps are accounted together."""
+        self._taken += taken
+        self._steps += taken > 0
+        if self._idle and self._steps < _TOGETHER:
+            return
+        if self._steps:
+            self._account(watched, self._taken, self._steps)
+        self._taken = self._steps = 0
+        self._plan(watched)
+        core = self._core
+        idle = watched.looks is not None and not watched.looks.wants_any and not core.asleep
+        self._idle = idle and core.budget.median_ns < _SHORT_NS and watched.training.steps > FULL_STEPS
+
+    def something_new(self) -> None:
+        """What comes is not like what was."""
+        self._idle = False
+
+    def _account(self, watched: Watched, taken: int, steps: int) -> None:
         core = self._core
         budget, looks = core.budget, watched.looks
         spent = core.spent - self._spent_before
@@ -35,20 +55,22 @@ class Planner:
         core.step_ns[0] += taken
         looked = looks is not None and looks.wants_any
         expected = budget.base_ns + (looks.planned_ns if looks is not None else 0.0)
-        charged = spent if not budget.base_ns else min(spent, int(_PREEMPTED * expected) + chosen + 50_000)
-        budget.passed(max(taken - spent, 0), charged)
+        charged = (
+            spent if not budget.base_ns else min(spent, int(_PREEMPTED * expected * steps) + chosen + 50_000)
+        )
+        budget.passed(max(taken - spent, 0), charged, steps)
         if not looked and not core.letters.partial:
-            budget.lean(max(spent - chosen, 0))
+            budget.lean(max(spent - chosen, 0) / steps)
         if self._allowed or budget.first_steps(watched.training.steps):
             budget.from_allowance(charged)
         else:
             pairs = len(core.blocks.ratios)
-            core.blocks.step(taken, budget.median_ns)
+            core.blocks.step(taken, budget.median_ns, steps)
             if len(core.blocks.ratios) != pairs and len(core.blocks.ratios) % _ADJUST_EVERY == 0:
                 base = budget.base_ns / budget.median_ns if budget.median_ns else 0.0
                 budget.adjust(median(core.blocks.ratios[-4 * _ADJUST_EVERY :]) - 1 + base)
 
-    def plan(self, watched: Watched) -> None:
+    def _plan(self, watched: Watched) -> None:
         """Choose what to look at in the step that comes."""
         core = self._core
         budget, looks = core.budget, watched.looks
@@ -81,6 +103,8 @@ class Planner:
         core.budget.slept(steps, slept_ns)
         core.step_ns[0] += slept_ns
         self._spent_before = core.spent
+        self._taken = self._steps = 0
+        self._idle = False
         core.watch_forwards(True)
 
     def _leave_alone(self, looks: Looks) -> None:

@@ -108,7 +108,10 @@ def learning_rates(state: OptimizerState | None) -> list[float]:
     optimizer = state.ref() if state is not None else None
     if optimizer is None:
         return []
-    rates: list[float] = []
+    rates = [group.get("lr") for group in optimizer.param_groups]
+    if all(type(rate) is float for rate in rates):
+        return rates
+    rates = []
     for group in optimizer.param_groups:
         rate = group.get("lr")
         if isinstance(rate, torch.Tensor):

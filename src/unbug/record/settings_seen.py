@@ -61,6 +61,8 @@ class SettingsSeen:
     def autocast(self, device: str) -> None:
         """A forward begins: has autocast changed?"""
         on = torch.is_autocast_enabled(device)
+        if not on and self._precision is not None and self._precision[:2] == (device, False):
+            return
         found = (device, on, str(torch.get_autocast_dtype(device)) if on else "")
         if found != self._precision:
             first = self._precision is None

@@ -9,9 +9,9 @@ a generator's backward leaves in the discriminator are cleared before the discri
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
 
 import torch
+from torch.optim import Optimizer
 
 __all__ = ["StaleGradient"]
 
@@ -32,11 +32,12 @@ class StaleGradient:
         self._verified = 0
         self.added_to = False
 
-    def stepped(self, parameters: Sequence[torch.Tensor]) -> None:
+    def stepped(self, optimizer: Optimizer) -> None:
         """The optimizer has used the gradients there are."""
         self.added_to = False
         self._remember()
         if not self._chosen or len(self._used) < len(self._chosen):
+            parameters = (one for group in optimizer.param_groups for one in group["params"])
             with_grad = sorted((one for one in parameters if one.grad is not None), key=torch.Tensor.numel)
             self._chosen = [weakref.ref(one) for one in with_grad[:_REPRESENTATIVES]]
             self._remember()

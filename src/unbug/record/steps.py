@@ -19,7 +19,7 @@ from unbug.record.roots import same
 from unbug.record.rows import Later
 from unbug.record.settings_seen import SettingsSeen
 from unbug.record.stale import StaleGradient
-from unbug.record.trainings import LiveTraining, OptimizerState, parameters_of
+from unbug.record.trainings import LiveTraining, OptimizerState
 from unbug.record.watched import Watched
 
 __all__ = ["Steps"]
@@ -135,7 +135,7 @@ class Steps:
             looks.after_step(lambda tensor: same(table, tensor), micro)
         if closure and watched.training.primary is state:
             self._compare(watched)
-        stale.stepped(parameters_of(optimizer))
+        stale.stepped(optimizer)
         if state.scaled:
             self._unfinished = state
             return
@@ -227,6 +227,7 @@ class Steps:
         """An optimizer was made: what comes is to be seen from its first forward."""
         core = self._core
         core.blocks.interrupted()
+        self._planner.something_new()
         if core.asleep:
             self.wake()
         core.watch_forwards(True)
@@ -304,10 +305,9 @@ class Steps:
         core.letters.complete = True
         progress.open = False
         progress.step_over()
-        if self._last_end:
-            self._planner.account(watched, now - self._last_end)
+        taken = now - self._last_end if self._last_end else 0
         self._last_end = now
-        self._planner.plan(watched)
+        self._planner.step(watched, taken)
         if core.asleep:
             self.dozing.begin(now)
 
@@ -371,7 +371,7 @@ class Steps:
                 optimizer = state.ref()
                 state.backwards = core.progress.backwards - 1
                 if optimizer is not None:
-                    self.stale_of(state).stepped(parameters_of(optimizer))
+                    self.stale_of(state).stepped(optimizer)
 
     def _enter(self, state: OptimizerState) -> Watched:
         core = self._core
@@ -392,6 +392,7 @@ class Steps:
             if before.looks is not None:
                 before.looks.drop()
         core.current = watched
+        self._planner.something_new()
         watched.training.ended = False
         core.writer.training(watched.training.record())
         self.stales = tuple(self.stale_of(state) for state in watched.training.optimizers)

@@ -44,6 +44,8 @@ def first_tensor(value: Any, more: Mapping[str, Any] | None = None, depth: int =
     """The first tensor in nested tuples, lists, mappings or dataclass-like outputs; None if there is none."""
     if isinstance(value, torch.Tensor):
         return value
+    if type(value) is tuple and value and isinstance(value[0], torch.Tensor):
+        return value[0]
     parts: Iterable[Any] = ()
     if isinstance(value, (tuple, list)):
         parts = value
