@@ -18,7 +18,7 @@ from unbug.numerics import first_streak
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    zero_share: float = threshold(0.99, unit="fraction", low=0.5, high=1.0, why="healthy networks: below 0.9")
+    zero_share: float = threshold(0.99, unit="fraction", low=0.5, high=1.0, why="healthy: below 0.6")
     patience: int = threshold(20, unit="recorded steps", low=2, high=10_000, why="outlasts warm-up")
 
 

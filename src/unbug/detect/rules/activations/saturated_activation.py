@@ -20,7 +20,7 @@ from unbug.numerics import first_streak
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    share: float = threshold(0.9, unit="fraction", low=0.5, high=1.0, why="healthy hidden layers: below 0.2")
+    share: float = threshold(0.9, unit="fraction", low=0.5, high=1.0, why="most units pass no gradient then")
     patience: int = threshold(20, unit="recorded steps", low=2, high=10_000, why="outlasts warm-up")
     input: float = threshold(
         30.0, unit="largest input", low=1, high=1e9, why="standardised inputs stay below 10"

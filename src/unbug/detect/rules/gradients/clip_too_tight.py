@@ -31,9 +31,7 @@ from unbug.numerics import first_streak
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    share: float = threshold(
-        0.02, unit="limit over norm", low=1e-6, high=0.5, why="healthy clipping leaves a tenth"
-    )
+    share: float = threshold(0.02, unit="limit over norm", low=1e-6, high=0.5, why="healthy: 0.3 and above")
     patience: int = threshold(20, unit="clips", low=2, high=10_000, why="norms are large at first")
 
 

@@ -39,7 +39,7 @@ from unbug.numerics import first_streak
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
     gradient: float = threshold(
-        100.0, unit="times the weights' norm", low=1, high=1e9, why="healthy: below 6"
+        100.0, unit="times the weights' norm", low=1, high=1e9, why="healthy: below 1"
     )
     update: float = threshold(
         1.0, unit="times the weights' norm", low=0.01, high=1e6, why="healthy: below 0.2"

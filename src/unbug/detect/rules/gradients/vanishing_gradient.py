@@ -37,7 +37,7 @@ from unbug.numerics import first_streak
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    share: float = threshold(1e-4, unit="fraction", low=1e-9, high=0.1, why="healthy networks: above 1e-3")
+    share: float = threshold(1e-4, unit="fraction", low=1e-9, high=0.1, why="healthy: above 0.1")
     layers: int = threshold(4, unit="weights", low=3, high=1000, why="fewer have no depth to fade in")
     patience: int = threshold(10, unit="recorded steps", low=1, high=10_000, why="outlasts one odd batch")
 

@@ -46,16 +46,14 @@ from unbug.detect.contract import (
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
     rows: int = threshold(30, unit="recorded steps", low=10, high=10**6, why="fewer do not show a trend")
-    drop: float = threshold(
-        0.03, unit="fraction", low=0.0, high=0.5, why="healthy trainings fall by 25 % or more"
-    )
+    drop: float = threshold(0.03, unit="fraction", low=0.0, high=0.5, why="healthy: 49 % and more")
     clear: float = threshold(
         0.1, unit="fraction", low=0.0, high=0.9, why="it fell once: another fault, if any"
     )
     rise: float = threshold(
         1.3, unit="times the start", low=1.0, high=100.0, why="batch noise stays below it"
     )
-    moved: float = threshold(0.01, unit="of the weights' norm", low=1e-6, high=1.0, why="healthy: above 0.1")
+    moved: float = threshold(0.01, unit="of the weights' norm", low=1e-6, high=1.0, why="healthy: about 1")
     good: float = threshold(0.35, unit="of ln(classes)", low=0.0, high=1.0, why="far better than guessing")
 
 
