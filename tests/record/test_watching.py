@@ -31,7 +31,7 @@ def test_slept_through_steps_are_counted_and_a_new_training_is_seen_from_its_fir
     assert any("too short to be watched" in note for note in slept), slept
     assert [step for step, _ in writer.read("loss.value", training=0)] == list(range(1500))
     awake = [step for step, _ in writer.read("step.micro_steps", training=0)]
-    assert awake == sorted(set(awake)) and 1000 <= len(awake) < 1500
+    assert awake == sorted(set(awake)) and 400 <= len(awake) < 1500
     assert writer.read("loss.value", training=1)[0][0] == 0
     assert set(writer.orders(0)) <= {"ZFBS"}
 
