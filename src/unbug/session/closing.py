@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from unbug.session.environment import torch_facts
 from unbug.session.live import counts, reaches
 from unbug.session.rules import rule_settings
-from unbug.types import RunState
+from unbug.types import RunState, Training
 
 if TYPE_CHECKING:
     from unbug.detect import Diagnosis
@@ -111,14 +111,14 @@ def _say_how_it_ended(recording: Recording, ending: Ending, *, now_ns: int) -> N
 def _diagnose(recording: Recording, interrupt: _Interrupt, *, timeout_s: float | None) -> Diagnosis | None:
     """The findings of the whole run; None where that takes too long, or somebody is waiting."""
 
-    def look() -> tuple[Diagnosis, float | None]:
+    def look() -> tuple[Diagnosis, float | None, tuple[Training, ...]]:
         from unbug.detect import diagnose
         from unbug.store import open_reader
 
         reader = open_reader(recording.path)
         try:
             found = diagnose(reader, settings=rule_settings(recording.settings))
-            return found, _last_loss(reader)
+            return found, _last_loss(reader), reader.trainings()
         finally:
             reader.close()
 
@@ -131,8 +131,8 @@ def _diagnose(recording: Recording, interrupt: _Interrupt, *, timeout_s: float |
         if bounded is None:
             return None
         answer = bounded
-    diagnosis, last_loss = answer
-    recording.take(counts(diagnosis.findings), last_loss)
+    diagnosis, last_loss, trainings = answer
+    recording.take(counts(diagnosis.findings), last_loss, trainings)
     for fault in diagnosis.faults:
         text = f"{fault.rule or 'a plug-in'}: {fault.error}"
         recording.faults.report(f"rule {fault.rule}" if fault.rule else "loading rules", RuntimeError(text))

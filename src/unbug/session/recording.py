@@ -23,7 +23,7 @@ from unbug.session.redacting import RedactingWriter
 from unbug.session.rules import check_rules, rule_settings
 from unbug.session.sources import Sources
 from unbug.session.voice import Voice
-from unbug.types import RunState, Status
+from unbug.types import RunState, Status, Training
 
 if TYPE_CHECKING:
     from unbug.session.ending import Ending
@@ -88,6 +88,7 @@ class Recording:
         self._findings: Mapping[str, int] = {}
         self._last_loss: float | None = None
         self.steps: int | None = None
+        self._trainings = 0
         with self.faults.guard("asking git"):
             answers = git.answers(self._redactor)
             if answers:
@@ -142,9 +143,13 @@ class Recording:
         """Facts that were not known when the manifest was written; readers lay them over it."""
         self.writer.event("environment", fields, t_ns=time.monotonic_ns())
 
-    def take(self, findings: Mapping[str, int], last_loss: float | None) -> None:
-        """Keep what the last diagnosis said, for the status."""
+    def take(
+        self, findings: Mapping[str, int], last_loss: float | None, trainings: Sequence[Training]
+    ) -> None:
+        """Keep what the last diagnosis said, for the status. It has seen the processes' trainings, too."""
         self._findings, self._last_loss = findings, last_loss
+        self._trainings = len(trainings)
+        self.steps = max(self.steps or 0, sum(one.steps for one in trainings))
 
     def end_status(self, ending: Ending) -> None:
         """Write how the program ended."""
@@ -160,7 +165,7 @@ class Recording:
         return Status(
             state=state,
             updated_ns=time.time_ns(),
-            trainings=training + 1,
+            trainings=max(training + 1, self._trainings),
             steps=step + 1 if self.steps is None else self.steps,
             last_loss=self._last_loss,
             findings=dict(self._findings),
