@@ -28,7 +28,7 @@ _STARVED = 8
 """Gaps after which one item is looked at even without credit: a share of a per mille."""
 _TIMES = 64
 _SLEEP_ABOVE, _AWAKE_SHARE = 0.25, 0.15
-"""Of the share: where steps without a look cost more than the first, they are slept through until the second."""
+"""Of the share: where steps without a look cost more than the first, most are slept through."""
 _LONGEST_SLEEP = 1000
 AWAKE_FIRST = 400
 """Steps of the process before any is slept through: in all they cost some 30 ms."""
