@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from unbug.errors import NotARunError, RunNotFoundError, StoreError
 from unbug.store import (
+    collect,
     create_run,
     default_directory,
     find_run,
@@ -272,6 +273,30 @@ def test_remove(three: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(NotARunError, match="it is a link"):
         remove_run(tmp_path / "link")
     assert (tmp_path / "precious" / "thesis.tex").exists() and three["alpha"].exists()
+
+
+def test_the_current_folder_is_removed_as_a_whole(
+    three: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(three["beta"])
+    remove_run(Path(), even_running=True)
+    assert not three["beta"].exists()
+
+
+def test_tidying_up_follows_no_link_out_of_a_run(three: dict[str, Path], tmp_path: Path) -> None:
+    path, outside = three["beta"], tmp_path / "outside" / "w"
+    outside.mkdir(parents=True)
+    for folder in (path, outside):
+        (folder / ".left.tmp").write_text("x")
+        os.utime(folder / ".left.tmp", (0, 0))
+    (outside / "live-000000.log").write_text("not a log")
+    (path / "writers").rmdir()
+    (path / "writers").symlink_to(outside.parent)
+    status = json.loads((path / "status.json").read_text())
+    (path / "status.json").write_text(json.dumps({**status, "state": "finished"}))
+    done = [one for one in collect(tmp_path) if one.path == path]
+    assert [one.temporary_files for one in done] == [1]
+    assert sorted(one.name for one in outside.iterdir()) == [".left.tmp", "live-000000.log"]
 
 
 def test_the_front_of_the_room_loads_nothing_heavy() -> None:

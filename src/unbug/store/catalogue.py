@@ -113,6 +113,6 @@ def remove_run(path: Path, *, even_running: bool = False, wall_ns: Callable[[], 
             f"run {path.name!r} is being written by process {status.pid} on {status.host}; stop it first"
         )
     try:
-        shutil.rmtree(path)
+        shutil.rmtree(path.absolute().resolve())  # `.` cannot be deleted under that name
     except OSError as error:
         raise StoreError(f"cannot delete {path}: {error.strerror or error}") from error

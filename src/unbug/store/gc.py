@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -60,11 +61,11 @@ def _collect_one(path: Path, disk_bytes: int, wall_ns: Callable[[], int]) -> Col
     removed = 0
     said: list[str] = []
     try:
-        for left in path.rglob(".*.tmp"):
+        for left in _temporary(path):
             if wall_ns() / 1e9 - left.stat().st_mtime > _OLD_S or left.parent == path:
                 left.unlink(missing_ok=True)
                 removed += 1
-        for folder in sorted((path / WRITERS).iterdir()):
+        for folder in sorted(_writers(path)):
             merger = Merger(folder, detail_bytes=disk_bytes // 5)
             while merger.work(budget_s=1.0, below=_ENDLESS):
                 pass
@@ -74,6 +75,21 @@ def _collect_one(path: Path, disk_bytes: int, wall_ns: Callable[[], int]) -> Col
     return Collected(
         path=path, bytes_before=before, bytes_after=_size(path), temporary_files=removed, said=tuple(said)
     )
+
+
+def _temporary(path: Path) -> list[Path]:
+    """Temporary files of the run itself: no link is followed out of it."""
+    return [
+        Path(folder, name)
+        for folder, _, names in os.walk(path)
+        for name in names
+        if name.startswith(".") and name.endswith(".tmp")
+    ]
+
+
+def _writers(path: Path) -> list[Path]:
+    folder = path / WRITERS
+    return [] if folder.is_symlink() else [one for one in folder.iterdir() if not one.is_symlink()]
 
 
 def _size(path: Path) -> int:

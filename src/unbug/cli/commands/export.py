@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
                 )
             _write_one(found[options.table], form, options.output)
             return 0
-        folder = Path(options.output or f"{path.name}-{form}")
+        folder = Path(options.output or f"{path.resolve().name}-{form}")
         if options.output == "-":
             raise UsageError("several tables cannot go to stdout; name one, or give a folder with `-o`")
         try:

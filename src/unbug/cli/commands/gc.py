@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict
 
 from unbug.cli.options import add_directory, add_json, directory_of, settings_of
+from unbug.cli.style import clip
 from unbug.cli.words import count, size
 
 __all__ = ["arguments", "run"]
@@ -35,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     for one in done:
         for line in (one.skipped, *one.said):
             if line:
-                print(f"{one.path.name}: {line}")
+                print(clip(f"{one.path.name}: {line}", 1000))
     before, after = sum(one.bytes_before for one in done), sum(one.bytes_after for one in done)
     files = sum(one.temporary_files for one in done)
     removed = count(files, "temporary file")

@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     if options.output == "-":
         sys.stdout.write(page)
         return 0
-    target = Path(options.output or f"{path.name}.html")
+    target = Path(options.output or f"{path.resolve().name}.html")
     try:
         target.write_text(page, encoding="utf-8")
     except OSError as error:
