@@ -15,6 +15,7 @@ __all__ = [
     "RunNotFoundError",
     "ScriptNotFoundError",
     "SettingError",
+    "StoppedError",
     "StoreError",
     "UnbugError",
     "UnknownRuleError",
@@ -39,6 +40,15 @@ class UnbugError(Exception):
 
 class InternalError(UnbugError):
     """A fault of unbug itself; never the user's."""
+
+
+class StoppedError(UnbugError):
+    """A diagnosis was asked to end before it was complete."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the diagnosis was stopped before it was complete; `unbug diagnose RUN` makes it again"
+        )
 
 
 class UsageError(UnbugError):

@@ -35,7 +35,7 @@ class Relay:
         return tell
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def relay():
     relay = Relay()
     hub = Hub(relay)

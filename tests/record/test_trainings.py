@@ -140,7 +140,8 @@ def test_a_larger_model_that_waits_for_its_turn_takes_no_rows(record):
     assert writer.steps() == {0: 14, 1: 14}
     for number in (0, 1):
         assert [step for step, _ in writer.read("loss.value", training=number)] == list(range(14))
-        assert {step for step, _ in writer.read("weight.mean", training=number)} >= {0, 1, 2}
+        looked_at = {step for step, _ in writer.read("weight.mean", training=number)}
+        assert 0 in looked_at and len(looked_at) >= 3
 
 
 def test_actor_and_critic_are_one_training(record):

@@ -69,10 +69,11 @@ def test_rules_and_variables_exist(page):
     text = page.read_text(encoding="utf-8")
     codes = {rule.code for rule in rules()}
     named = set(re.findall(r"unbug rule ([A-Z]\d{3})\b", text)) | set(
-        re.findall(r"tool\.unbug\.rules\.(\w+)", text)
+        re.findall(r"tool\.unbug\.rules\.(?!CODE\b)(\w+)", text)
     )
     assert named <= codes
-    assert set(re.findall(r"\bUNBUG_[A-Z_]+[A-Z]\b", text)) <= VARIABLES
+    plug_in = {"UNBUG_API"}  # what the module of a plug-in states
+    assert set(re.findall(r"\bUNBUG_[A-Z_]+[A-Z]\b", text)) <= VARIABLES | plug_in
 
 
 def test_make_targets_exist():

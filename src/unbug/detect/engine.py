@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from unbug.detect.merge import merge
 from unbug.detect.order import first_to_fix
 from unbug.detect.recorded import windows
 from unbug.detect.sources import locate
-from unbug.errors import UnbugError
+from unbug.errors import StoppedError, UnbugError
 from unbug.types import Finding, Run, Status, Training, fingerprint
 
 if TYPE_CHECKING:
@@ -73,17 +73,20 @@ def diagnose(
     live: bool = False,
     only_training: int | None = None,
     settings: RuleSettings | None = None,
+    proceed: Callable[[], bool] | None = None,
 ) -> Diagnosis:
     """Ask every rule about every training of a run.
 
     Args:
         live: The run is still written; verdicts that more steps may withdraw are notes.
         only_training: Number of the one training to look at.
+        proceed: Asked in front of every rule whether to go on.
     Returns:
         The findings, those first which should be fixed first. A rule that fails is in `faults`; the others go
         on.
     Raises:
         SettingError: a threshold in `settings` does not exist or cannot have its value.
+        StoppedError: `proceed` said no.
     """
     settings = settings or RuleSettings()
     asked = tuple(rule for rule in rules() if rule.code not in settings.off)
@@ -91,7 +94,7 @@ def diagnose(
     findings: list[Finding] = []
     faults = [Fault(rule="", training=-1, error=text) for text in broken()]
     for window in cut:
-        found, failed = examine(window, asked, settings=settings)
+        found, failed = examine(window, asked, settings=settings, proceed=proceed)
         findings += locate(found, window, reader)
         faults += failed
     return Diagnosis(
@@ -107,13 +110,19 @@ def diagnose(
 
 
 def examine(
-    window: Window, asked: Iterable[Rule], *, settings: RuleSettings | None = None
+    window: Window,
+    asked: Iterable[Rule],
+    *,
+    settings: RuleSettings | None = None,
+    proceed: Callable[[], bool] | None = None,
 ) -> tuple[list[Finding], list[Fault]]:
     """Ask some rules about one window: one finding for each fault, with ids, and the rules that failed."""
     settings = settings or RuleSettings()
     findings: list[Finding] = []
     faults: list[Fault] = []
     for rule in asked:
+        if proceed is not None and not proceed():
+            raise StoppedError
         at = rule.at(settings.thresholds.get(rule.code, {}))
         try:
             findings += merge(rule.weighed(window, at))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _thread
-import ctypes
 import signal
 import threading
 import time
@@ -27,7 +26,7 @@ Answer = TypeVar("Answer")
 
 CLOSING_S = 1.0
 """Bound of the whole closing; the last diagnosis gets what is left of it, but never less than `LEAST_S`."""
-LEAST_S, RESERVE_S = 0.4, 0.1
+LEAST_S, RESERVE_S = 0.6, 0.1
 
 
 class _Interrupt:
@@ -111,13 +110,13 @@ def _say_how_it_ended(recording: Recording, ending: Ending, *, now_ns: int) -> N
 def _diagnose(recording: Recording, interrupt: _Interrupt, *, timeout_s: float | None) -> Diagnosis | None:
     """The findings of the whole run; None where that takes too long, or somebody is waiting."""
 
-    def look() -> tuple[Diagnosis, float | None, tuple[Training, ...]]:
+    def look(proceed: Callable[[], bool]) -> tuple[Diagnosis, float | None, tuple[Training, ...]]:
         from unbug.detect import diagnose
         from unbug.store import open_reader
 
         reader = open_reader(recording.path)
         try:
-            found = diagnose(reader, settings=rule_settings(recording.settings))
+            found = diagnose(reader, settings=rule_settings(recording.settings), proceed=proceed)
             return found, _last_loss(reader), reader.trainings()
         finally:
             reader.close()
@@ -125,7 +124,7 @@ def _diagnose(recording: Recording, interrupt: _Interrupt, *, timeout_s: float |
     if interrupt.asked:
         return None
     if timeout_s is None:
-        answer = look()
+        answer = look(lambda: True)
     else:
         bounded = _bounded(look, timeout_s=timeout_s, until=lambda: interrupt.asked)
         if bounded is None:
@@ -150,27 +149,30 @@ def _last_loss(reader: Any) -> float | None:
     return None
 
 
-def _bounded(call: Callable[[], Answer], *, timeout_s: float, until: Callable[[], bool]) -> Answer | None:
-    """Call in a thread of our own that is stopped when its time is up."""
+def _bounded(
+    call: Callable[[Callable[[], bool]], Answer], *, timeout_s: float, until: Callable[[], bool]
+) -> Answer | None:
+    """Call in a thread of our own that is asked to end when its time is up."""
     answer: list[Answer] = []
     errors: list[BaseException] = []
+    stopped: list[bool] = []
     ended = _thread.allocate_lock()
     ended.acquire()
 
     def work() -> None:
         try:
-            answer.append(call())
+            answer.append(call(lambda: not stopped))
         except BaseException as error:
             errors.append(error)
         finally:
             ended.release()
 
-    thread = _thread.start_new_thread(work, ())
+    _thread.start_new_thread(work, ())
     deadline = time.monotonic() + timeout_s
-    while not ended.acquire(timeout=0.05):
+    while not ended.acquire(timeout=0.02):
         if time.monotonic() > deadline or until():
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(SystemExit))
-            ended.acquire(timeout=0.2)
+            stopped.append(True)
+            ended.acquire(timeout=0.3)
             return None
     if errors:
         raise errors[0]
