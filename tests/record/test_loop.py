@@ -266,3 +266,18 @@ class TestStaleGradient:
                 for parameter in net.parameters():
                     parameter.grad = None
         assert not any(writer.values("loop.stale_gradient"))
+
+
+def test_a_training_on_meta_tensors_does_not_disturb_the_next(record):
+    def train(device, steps):
+        model = nn.Linear(3, 3, device=device)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            model(torch.ones(2, 3, device=device)).sum().backward()
+            optimizer.step()
+
+    with record() as writer:
+        train("meta", 2)
+        train("cpu", 10)
+    assert [step for step, _ in writer.read("loss.value", training=1)] == list(range(10))

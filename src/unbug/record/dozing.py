@@ -38,7 +38,7 @@ class Dozing:
         if self.inside and self._losses:
             return
         for tensor in tensors:
-            if tensor.numel() == 1 and not tensor.is_complex():
+            if tensor.numel() == 1 and not tensor.is_complex() and not tensor.is_meta:
                 self._losses += 1
                 if tensor.device.type == "cpu":
                     self._loss += tensor.item()

@@ -66,7 +66,7 @@ class Progress:
     def take(self, tensors: tuple[torch.Tensor, ...]) -> None:
         """Add scalars to the loss; on a device, keep a copy of each without waiting for it."""
         for tensor in tensors:
-            if tensor.numel() != 1 or tensor.is_complex():
+            if tensor.numel() != 1 or tensor.is_complex() or tensor.is_meta:
                 continue
             self.losses += 1
             if tensor.device.type == "cpu":
