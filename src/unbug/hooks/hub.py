@@ -57,6 +57,15 @@ class Hub:
         self._teller.watch_modules = wanted
 
     @property
+    def dozing(self) -> bool:
+        """Whether only optimizer steps, backward calls and losses of evaluations are told now."""
+        return self._teller.dozing
+
+    @dozing.setter
+    def dozing(self, wanted: bool) -> None:
+        self._teller.dozing = wanted
+
+    @property
     def watch_forwards(self) -> bool:
         """Whether modules are watched at all; if not, calling one costs what it costs without unbug.
 

@@ -29,7 +29,7 @@ def backward_taps(teller: Teller) -> list[Spec]:
         here.backward = depth + 1
         if told:
             try:
-                tell("backward_begin", _tensors(tensors), user_frame(3))
+                tell("backward_begin", _tensors(tensors), None if teller.dozing else user_frame(3))
             except BaseException:
                 here.backward = depth
                 raise
@@ -39,7 +39,7 @@ def backward_taps(teller: Teller) -> list[Spec]:
         if token is None:
             return
         here.backward, told = token
-        if told:
+        if told and not teller.dozing:
             tell("backward_end", value is RAISED)
 
     def enter_grad() -> tuple[int, bool]:

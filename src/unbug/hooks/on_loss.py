@@ -40,6 +40,8 @@ def loss_taps(teller: Teller) -> list[Spec]:
                 if depth is None:
                     return
                 here.loss = depth
+                if teller.dozing and torch.is_grad_enabled():
+                    return
                 if depth or value is RAISED or here.busy or in_backward() or blocked():
                     return
                 tensors = [value, *(item for item in parameters if isinstance(item, torch.Tensor))]

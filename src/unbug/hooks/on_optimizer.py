@@ -106,7 +106,7 @@ def _steps(teller: Teller) -> list[Spec]:
 
 def _zeroing(teller: Teller) -> list[Spec]:
     def leave(token: Any, value: Any, self: Any) -> None:
-        if value is not RAISED and not teller.quiet():
+        if value is not RAISED and not teller.dozing and not teller.quiet():
             teller.tell("zero_grad", self)
 
     return [
@@ -134,7 +134,7 @@ def _clipping(teller: Teller) -> list[Spec]:
         if depth is None:
             return False
         here.clip = depth
-        return not depth and value is not RAISED and not teller.quiet()
+        return not (depth or value is RAISED or teller.dozing or teller.quiet())
 
     def leave_norm(depth: int | None, value: Any, max_norm: Any) -> None:
         if told(depth, value):
@@ -235,7 +235,7 @@ def _scheduling(teller: Teller) -> list[Spec]:
         if depth is None:
             return
         here.scheduler = depth
-        if not depth and value is not RAISED and not teller.quiet():
+        if not (depth or value is RAISED or teller.dozing or teller.quiet()):
             teller.tell("scheduler_step", self)
 
     def leave_initial(depth: int | None, value: Any) -> None:

@@ -40,7 +40,7 @@ def _loading(teller: Teller) -> list[Spec]:
 
     def enter_next(self: Any) -> tuple[int, int]:
         depth = here.batch
-        if depth or here.busy or blocked():
+        if depth or here.busy or teller.dozing or blocked():
             here.batch = depth + 1
             return depth, -1
         here.batch = 1

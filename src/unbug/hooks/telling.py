@@ -39,6 +39,7 @@ class Teller:
     def __init__(self, listener: Listener) -> None:
         self.here = Here()
         self.watch_modules = False
+        self.dozing = False
         self._listener: Listener | None = listener
         self._methods: dict[str, Callable[..., None]] = {}
         for name in _METHODS:

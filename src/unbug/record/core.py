@@ -116,6 +116,11 @@ class Core:
             phase=phase,
         )
 
+    def doze(self, wanted: bool) -> None:
+        """Have the hub tell only what is kept of steps that are slept through."""
+        if self.hub is not None:
+            self.hub.dozing = wanted
+
     def watch_modules(self, wanted: bool) -> None:
         """Have the hub tell of inner modules, or not."""
         hub = self.hub

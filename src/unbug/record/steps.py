@@ -310,6 +310,7 @@ class Steps:
         self._planner.step(watched, taken)
         if core.asleep:
             self.dozing.begin(now)
+            core.doze(True)
 
     def _compare(self, watched: Watched) -> None:
         """Hold the parameters of the modules against those of the optimizers, now and then."""
@@ -358,6 +359,7 @@ class Steps:
         """Watch again, from the step that begins now."""
         core = self._core
         core.asleep = 0
+        core.doze(False)
         now = perf_counter_ns()
         self._planner.woke(self._slept, now - self._last_end)
         core.slept += self._slept
