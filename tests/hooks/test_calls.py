@@ -309,6 +309,7 @@ class Numbers(torch.utils.data.Dataset[int]):
         return index
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a machine with one core
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_are_told_with_the_wait(workers: int, told: Told, hub: Hub) -> None:
     list(torch.utils.data.DataLoader(Numbers(), num_workers=workers))
