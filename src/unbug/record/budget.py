@@ -22,12 +22,13 @@ DEAR, DEAR_GAP = 0.05, 220
 _WARM = 3
 """Steps whose looks cost more than later ones, as they warm caches: their price says little."""
 _LAST_FULL = 400
-FIRST_FACTOR, _LEAST_FACTOR, _MOST_FACTOR = 0.5, 0.1, 0.75
-"""Part of the share spent on looks before their true cost is known, and the bounds of what it may become."""
+FIRST_FACTOR, _LEAST_FACTOR, _MOST_FACTOR = 0.25, 0.05, 0.4
+"""Part of the share spent on looks before their true cost is known, and the bounds of what it may become.
+Looks cost the program about as much again, in caches that they empty, as they take (`bench/cost.py`)."""
 _STARVED = 8
 """Gaps after which one item is looked at even without credit: a share of a per mille."""
 _TIMES = 64
-_SLEEP_ABOVE, _AWAKE_SHARE = 0.25, 0.15
+_SLEEP_ABOVE, _AWAKE_SHARE = 0.25, 0.08
 """Of the share: where steps without a look cost more than the first, most are slept through."""
 _LONGEST_SLEEP = 1000
 AWAKE_FIRST = 400
