@@ -231,7 +231,7 @@ def _without_assigned(line: str, *, code: bool) -> str:
 
 
 def _is_bare(value: re.Match[str]) -> bool:
-    """No number, no code, no placeholder."""
+    """No number, no code, and nothing that only stands for a value."""
     bare = value["value"]
     if value.re is not _BARE or len(bare) < 4:
         return False
