@@ -5,7 +5,15 @@ from unbug.detect.declaration import API_VERSION, Rule, detector, threshold
 from unbug.detect.measures import ADAPTIVE, block_medians, is_matrix, joined, matrices, total_ratio
 from unbug.detect.sites import Site, evaluated, loss_sites, trained_sites
 from unbug.detect.statement import Finding
-from unbug.detect.structure import common_place, facts_evidence, named, orders, parameter_looks
+from unbug.detect.structure import (
+    common_place,
+    facts_evidence,
+    modes,
+    named,
+    orders,
+    parameter_looks,
+    seen_again,
+)
 from unbug.detect.track import Track
 from unbug.detect.window import Window
 from unbug.types import Event, Evidence, Phase, Place, Severity, Source, Training
@@ -37,9 +45,11 @@ __all__ = [
     "joined",
     "loss_sites",
     "matrices",
+    "modes",
     "named",
     "orders",
     "parameter_looks",
+    "seen_again",
     "silent",
     "threshold",
     "total_ratio",

@@ -2,15 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from unbug.types import Evidence
+from unbug.types import Evidence, Phase
 
 if TYPE_CHECKING:
     from unbug.detect.window import Window
 
-__all__ = ["common_place", "facts_evidence", "named", "orders", "parameter_looks"]
+__all__ = [
+    "Mode",
+    "SeenAgain",
+    "common_place",
+    "facts_evidence",
+    "modes",
+    "named",
+    "orders",
+    "parameter_looks",
+    "seen_again",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mode:
+    """A model's first forward pass in a combination of train or eval mode and grad mode.
+
+    Args:
+        module: Class of the model.
+        dependent: Layers that behave differently in the two modes.
+        training, evaluating: Paths of those that are in training and in evaluation mode.
+        all_train, all_eval: Whether all of them are.
+        fields: Of the event.
+    """
+
+    step: int
+    phase: Phase
+    module: str
+    grad: bool
+    dependent: int
+    training: tuple[str, ...]
+    evaluating: tuple[str, ...]
+    all_train: bool
+    all_eval: bool
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenAgain:
+    """What was the same in several looks in a row.
+
+    Args:
+        since, step: First and last of these looks.
+        items: What all of them showed, as the last one had it.
+        fields: Of the last look.
+    """
+
+    since: int
+    step: int
+    items: tuple[Any, ...]
+    fields: Mapping[str, Any]
 
 
 def orders(window: Window) -> tuple[tuple[int, str], ...]:
@@ -25,6 +76,58 @@ def orders(window: Window) -> tuple[tuple[int, str], ...]:
 def parameter_looks(window: Window) -> tuple[tuple[int, Mapping[str, Any]], ...]:
     """`(step, fields)` of each look at which parameters the optimizer owns."""
     return tuple((max(event.step, 0), event.fields) for event in window.events("parameters"))
+
+
+def seen_again(
+    window: Window,
+    items: Callable[[Mapping[str, Any]], Iterable[Any]],
+    *,
+    looks: int,
+    key: Callable[[Any], Hashable] = lambda item: item,
+) -> Iterator[SeenAgain]:
+    """What `looks` consecutive looks at the parameters showed all of, at each look from which it is so.
+
+    Args:
+        items: What one look shows.
+        key: By which an item is known again.
+    """
+    kept: list[Any] = []
+    since = count = 0
+    for step, fields in parameter_looks(window):
+        now = list(items(fields))
+        before = {key(item) for item in kept}
+        kept = [item for item in now if key(item) in before]
+        if kept:
+            count += 1
+        else:
+            kept, since, count = now, step, 1 if now else 0
+        if count >= looks:
+            yield SeenAgain(since=since, step=step, items=tuple(kept), fields=fields)
+
+
+def modes(window: Window) -> tuple[Mode, ...]:
+    """The `mode` events, in order."""
+    return tuple(_mode(event.step, event.phase, event.fields) for event in window.events("mode"))
+
+
+def _mode(step: int, phase: Phase, fields: Mapping[str, Any]) -> Mode:
+    dependent = int(fields.get("mode_dependent") or 0)
+    training = tuple(fields.get("in_train_mode") or ())
+    evaluating = tuple(fields.get("in_eval_mode") or ())
+    in_train = int(fields.get("in_train_mode_count") or len(training))
+    in_eval = int(fields.get("in_eval_mode_count") or len(evaluating))
+    return Mode(
+        step=max(step, 0),
+        phase=phase,
+        module=str(fields.get("module") or ""),
+        grad=bool(fields.get("grad")),
+        dependent=dependent,
+        training=training,
+        evaluating=evaluating,
+        all_train=0 < dependent <= in_train,
+        all_eval=0 < dependent <= in_eval,
+        fields=fields,
+    )
 
 
 def common_place(paths: Sequence[str]) -> str:

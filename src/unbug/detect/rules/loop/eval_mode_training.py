@@ -24,6 +24,7 @@ from unbug.detect.contract import (
     event,
     facts_evidence,
     fires,
+    modes,
     named,
     silent,
     threshold,
@@ -45,26 +46,21 @@ class Thresholds:
     confidence=0.9,
 )
 def find(window: Window, at: Thresholds) -> Iterator[Finding]:
-    was_training: set[Any] = set()
-    passes = [e for e in window.events("mode") if e.phase is Phase.TRAIN and e.fields.get("grad")]
+    passes = [seen for seen in modes(window) if seen.phase is Phase.TRAIN and seen.grad]
     for index, seen in enumerate(passes):
-        module, dependent = seen.fields.get("module"), int(seen.fields.get("mode_dependent") or 0)
-        if int(seen.fields.get("in_train_mode_count") or 0):
-            was_training.add(module)
-        if not dependent or int(seen.fields.get("in_eval_mode_count") or 0) < dependent:
+        if not seen.all_eval:
             continue
-        since = max(seen.step, 0)
-        later = [e.step for e in passes[index + 1 :] if e.fields.get("module") == module]
+        since = seen.step
+        later = [other.step for other in passes[index + 1 :] if other.module == seen.module]
         until = min([step for step in later if step >= since], default=window.steps)
         if until - since < at.patience:
             continue
-        layers = list(seen.fields.get("in_eval_mode") or ())
         known_at = since + at.patience - 1
-        before = module in was_training
+        before = any(one.module == seen.module and one.training for one in passes[:index])
         yield Finding(
             place="loop",
-            message=f"the model {module} is trained in evaluation mode from step {since} on: "
-            f"{dependent} layers ({named(layers)}) act as in evaluation",
+            message=f"the model {seen.module} is trained in evaluation mode from step {since} on: "
+            f"{seen.dependent} layers ({named(seen.evaluating)}) act as in evaluation",
             advice="call model.train() after each evaluation, before training goes on",
             severity=None if before else Severity.WARNING,
             confidence=None if before else 0.7,
@@ -82,6 +78,7 @@ def _mode(step: int, train: int, evaluation: int, **fields: Any) -> Event:
         "module": "Net",
         "grad": True,
         "mode_dependent": 2,
+        "in_train_mode": ["drop", "bn"][:train],
         "in_eval_mode": ["drop", "bn"][:evaluation],
     }
     counts = {"in_train_mode_count": train, "in_eval_mode_count": evaluation}

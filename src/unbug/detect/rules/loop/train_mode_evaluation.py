@@ -27,6 +27,7 @@ from unbug.detect.contract import (
     facts_evidence,
     fires,
     loss_sites,
+    modes,
     named,
     silent,
     threshold,
@@ -48,40 +49,30 @@ class Thresholds:
     confidence=0.9,
 )
 def find(window: Window, at: Thresholds) -> Iterator[Finding]:
-    trained = {
-        e.fields.get("module")
-        for e in window.events("mode")
-        if e.phase is Phase.TRAIN and e.fields.get("grad")
-    }
+    passes = modes(window)
+    trained = {seen.module for seen in passes if seen.phase is Phase.TRAIN and seen.grad}
     measured = [
-        (profile, step) for site in loss_sites(window, phase=Phase.EVAL) for step, profile in site.profiles
+        (step, site.source) for site in loss_sites(window, phase=Phase.EVAL) for step, _ in site.profiles
     ]
-    sources = {
-        id(profile): site.source
-        for site in loss_sites(window, phase=Phase.EVAL)
-        for _, profile in site.profiles
-    }
-    for seen in window.events("mode"):
-        fields = seen.fields
-        layers = list(fields.get("in_train_mode") or ())
-        dependent = int(fields.get("mode_dependent") or 0)
-        if seen.phase is not Phase.EVAL or fields.get("grad") or fields.get("module") not in trained:
+    for seen in passes:
+        if seen.phase is not Phase.EVAL or seen.grad or seen.module not in trained:
             continue
-        if dependent < at.layers or int(fields.get("in_train_mode_count", len(layers))) < dependent:
+        if not seen.all_train or seen.dependent < at.layers:
             continue
-        step = max(seen.step, 0)
-        loss = next(((profile, at_step) for profile, at_step in measured if at_step >= step), None)
+        loss = next((one for one in measured if one[0] >= seen.step), None)
         if loss is None:
             continue
         yield Finding(
             place="loop",
-            message=f"the model {fields.get('module')} is evaluated in training mode: {dependent} layers "
-            f"({named(layers)}) act as in training",
+            message=f"the model {seen.module} is evaluated in training mode: {seen.dependent} layers "
+            f"({named(seen.training)}) act as in training",
             advice="call model.eval() before the evaluation and model.train() after it",
-            steps=(step, loss[1]),
-            known_at=loss[1],
-            source=sources[id(loss[0])],
-            evidence=(facts_evidence(window, "loop", (step, loss[1]), "mode of the model", **dict(fields)),),
+            steps=(seen.step, loss[0]),
+            known_at=loss[0],
+            source=loss[1],
+            evidence=(
+                facts_evidence(window, "loop", (seen.step, loss[0]), "mode of the model", **seen.fields),
+            ),
         )
         return
 

@@ -25,7 +25,7 @@ from unbug.detect.contract import (
     facts_evidence,
     fires,
     named,
-    parameter_looks,
+    seen_again,
     silent,
     threshold,
 )
@@ -47,21 +47,10 @@ class Thresholds:
     confidence=0.9,
 )
 def find(window: Window, at: Thresholds) -> Iterator[Finding]:
-    since = 0
-    without: list[str] = []
-    looks = 0
-    for step, fields in parameter_looks(window):
-        now = [str(path) for path in fields.get("without_gradient") or ()]
-        kept = [path for path in without if path in set(now)] if looks else now
-        if not kept:
-            without, looks, since = now, 1 if now else 0, step
-            continue
-        since = since if looks else step
-        without, looks = kept, looks + 1
-        if looks < at.looks:
-            continue
+    for again in seen_again(window, lambda look: look.get("without_gradient") or (), looks=at.looks):
+        step = again.step
         seen = {track.place for track in window.head(step + 1).read("grad.count")}
-        cut = [path for path in without if path not in seen]
+        cut = [str(path) for path in again.items if path not in seen]
         if not cut:
             continue
         place = common_place(cut)
@@ -74,13 +63,13 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             if runs
             else "use these layers, or leave them out of the optimizer",
             severity=None if runs else Severity.NOTE,
-            steps=(since, step),
+            steps=(again.since, step),
             known_at=step,
             evidence=(
                 facts_evidence(
                     window,
                     place,
-                    (since, step),
+                    (again.since, step),
                     "parameters without gradient",
                     parameters=cut,
                     their_modules_run=bool(runs),

@@ -11,7 +11,7 @@ What to do: make the optimizer after the model is complete, from `model.paramete
 Source: TrainCheck (arXiv:2506.14813) on identity of parameters and optimizer; the number of looks is ours.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,7 @@ from unbug.detect.contract import (
     facts_evidence,
     fires,
     named,
-    parameter_looks,
+    seen_again,
     silent,
     threshold,
 )
@@ -47,16 +47,11 @@ class Thresholds:
     confidence=0.95,
 )
 def find(window: Window, at: Thresholds) -> Iterator[Finding]:
-    in_a_row: list[tuple[int, Sequence[Mapping[str, Any]]]] = []
-    for step, fields in parameter_looks(window):
-        unowned = [one for one in fields.get("unowned") or () if one.get("has_grad") and one.get("path")]
-        in_a_row = [*in_a_row, (step, unowned)] if unowned else []
-        if len(in_a_row) < at.looks:
-            continue
-        paths = [str(one["path"]) for one in unowned]
-        late = any(one.get("created_after_optimizer") for one in unowned)
-        head_only = not late and all(one.get("position") == "before" for one in unowned)
-        since = in_a_row[0][0]
+    found = seen_again(window, _unowned, looks=at.looks, key=lambda one: one["path"])
+    for again in found:
+        paths = [str(one["path"]) for one in again.items]
+        late = any(one.get("created_after_optimizer") for one in again.items)
+        head_only = not late and all(one.get("position") == "before" for one in again.items)
         why = ", since they were made after it" if late else ""
         noun = "parameter has a gradient but is" if len(paths) == 1 else "parameters have gradients but are"
         yield Finding(
@@ -66,21 +61,25 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             if head_only
             else "make the optimizer after the model is complete, from model.parameters()",
             severity=Severity.NOTE if head_only else None,
-            steps=(since, step),
-            known_at=step,
+            steps=(again.since, again.step),
+            known_at=again.step,
             evidence=(
                 facts_evidence(
                     window,
                     common_place(paths),
-                    (since, step),
+                    (again.since, again.step),
                     "parameters in no optimizer",
                     parameters=paths,
                     made_after_the_optimizer=late,
-                    in_the_optimizer=fields.get("owned_count"),
+                    in_the_optimizer=again.fields.get("owned_count"),
                 ),
             ),
         )
         return
+
+
+def _unowned(look: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [one for one in look.get("unowned") or () if one.get("has_grad") and one.get("path")]
 
 
 def _look(step: int, *positions: str, late: bool = False, grad: bool = True) -> Event:

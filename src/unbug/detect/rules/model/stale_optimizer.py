@@ -8,8 +8,9 @@ What to do: make the optimizer after the last change of the model (`model.fc = â
 Source: TrainCheck (arXiv:2506.14813) on identity of parameters and optimizer; the number of looks is ours.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from unbug.detect.contract import (
     Event,
@@ -21,7 +22,7 @@ from unbug.detect.contract import (
     facts_evidence,
     fires,
     named,
-    parameter_looks,
+    seen_again,
     silent,
     threshold,
 )
@@ -42,12 +43,8 @@ class Thresholds:
     confidence=0.9,
 )
 def find(window: Window, at: Thresholds) -> Iterator[Finding]:
-    since: list[int] = []
-    for step, fields in parameter_looks(window):
-        stale = fields.get("stale") or ()
-        since = [*since, step] if stale else []
-        if len(since) < at.looks:
-            continue
+    for again in seen_again(window, lambda look: look.get("stale") or (), looks=at.looks, key=_key):
+        stale = again.items
         shapes = ["Ã—".join(map(str, one.get("shape") or ())) or "scalar" for one in stale]
         names = [str(one.get("path") or "") for one in stale]
         told = named([f"{name} ({shape})".strip() for name, shape in zip(names, shapes, strict=True)])
@@ -55,19 +52,23 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             place="optimizer",
             message=f"the optimizer holds {len(stale)} parameters that no module uses any more: {told}",
             advice="make the optimizer after the last change of the model",
-            steps=(since[0], step),
-            known_at=step,
+            steps=(again.since, again.step),
+            known_at=again.step,
             evidence=(
                 facts_evidence(
                     window,
                     "optimizer",
-                    (since[0], step),
+                    (again.since, again.step),
                     "parameters that are held but not used",
                     shapes=shapes,
                 ),
             ),
         )
         return
+
+
+def _key(one: Mapping[str, Any]) -> tuple[str, tuple[int, ...]]:
+    return str(one.get("path") or ""), tuple(one.get("shape") or ())
 
 
 def _look(step: int, *shapes: list[int]) -> Event:
