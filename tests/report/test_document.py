@@ -35,6 +35,28 @@ def test_the_schema_is_a_schema():
     jsonschema.Draft202012Validator.check_schema(findings_schema())
 
 
+def undescribed(schema, path=""):
+    """Paths of all parts of a schema that lack a description."""
+    here = [] if str(schema.get("description", "")).strip() else [path]
+    parts = {f"{path}.{name}": inner for name, inner in schema.get("properties", {}).items()}
+    parts |= {f"{path}[{n}]": inner for n, inner in enumerate(schema.get("prefixItems", ()))}
+    if "items" in schema:
+        parts[f"{path}[]"] = schema["items"]
+    parts |= {f"${name}": inner for name, inner in schema.get("$defs", {}).items()}
+    return here + [lacking for where, inner in parts.items() for lacking in undescribed(inner, where)]
+
+
+def test_every_field_of_the_schema_is_described():
+    assert undescribed(findings_schema()) == []
+
+
+def test_an_undescribed_field_is_noticed():
+    schema = findings_schema()
+    del schema["$defs"]["evidence"]["properties"]["points"]["items"]["prefixItems"][1]["description"]
+    schema["properties"]["run"]["properties"]["new"] = {"type": "string", "description": " "}
+    assert undescribed(schema) == [".run.new", "$evidence.points[][1]"]
+
+
 def test_the_schema_refuses_what_is_wrong():
     reader = sick()
     good = strict(findings_json(reader, diagnosed(reader)))
