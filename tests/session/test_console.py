@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from unbug.session.console import MAX_BYTES, Stream
@@ -75,16 +79,43 @@ def test_a_program_that_replaces_or_closes_its_streams(place):
     assert place.console() == "seen redirected\n"
 
 
-def test_a_closed_pipe_ends_the_program_as_under_python(place):
-    name = place.write("for number in range(100_000): print(number)\n")
+FAILING = {
+    "few lines": "print('a')",
+    "many lines": "for number in range(100_000): print(number)",
+    "caught": """
+        import traceback
+        try:
+            for number in range(100_000): print(number)
+        except OSError:
+            traceback.print_exc()
+        """,
+    "detached": "import sys; sys.stdout.detach()",
+    "closed": "import sys; print('x'); sys.stdout.close()",
+    "raises": "print('a'); raise ValueError('b')",
+}
+
+
+@pytest.mark.parametrize("buffered", ["", "-u"])
+@pytest.mark.parametrize("into", ["a closed pipe", "a full disk"])
+@pytest.mark.parametrize("text", FAILING.values(), ids=FAILING)
+def test_output_that_fails_ends_the_program_as_under_python(place, text, into, buffered):
+    name = place.write(text)
     ends = []
     for words in ([name], ["-m", "unbug", "run", "--quiet", name]):
-        with place.start(*words) as child:
-            child.stdout.readline()
-            child.stdout.close()
-            error = child.stderr.read()
-            ends.append((child.wait(60), error.strip().splitlines()[-1]))
+        if into == "a full disk":
+            out = os.open("/dev/full", os.O_WRONLY)
+        else:
+            reader, out = os.pipe()
+            os.close(reader)
+        done = subprocess.run(
+            [sys.executable, *([buffered] if buffered else []), *words],
+            cwd=place.folder, env=place.environment(), stdout=out, stderr=subprocess.PIPE, text=True,
+            timeout=60,
+        )  # fmt: skip
+        os.close(out)
+        ends.append((done.returncode, done.stderr))
     assert ends[0] == ends[1]
+    assert "session/console" not in ends[1][1]
 
 
 def test_progress_bars_collapse_and_much_output_is_bounded(place):

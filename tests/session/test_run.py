@@ -397,8 +397,38 @@ def test_a_bug_inside_unbug_does_not_stop_the_program(place):
             if name != "flush":
                 faults = [event.fields for event in view.events("fault")]
                 assert any("a planted bug" in str(fault) for fault in faults), name
+                traces = [fault["traceback"] for fault in faults if "a planted bug" in str(fault)]
+                assert all("in broken" in trace for trace in traces), name
             if name != "status":
                 assert view.status.state is RunState.FINISHED, name
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_failure_while_attaching_is_called_what_it_is(place, quiet):
+    done = place.program(
+        """
+        import unbug.hooks.hub as m
+        def broken(*args, **kwargs):
+            raise AttributeError("a planted bug")
+        m.Hub.install = broken
+        import unbug
+        with unbug.run():
+            from training import *
+            train(5)
+        """,
+        env={"UNBUG_QUIET": "1"} if quiet else {},
+    )
+    if quiet:
+        assert done.stderr == ""
+    else:
+        assert done.stderr.count("watching torch failed and is switched off") == 1
+        assert "torch could not be watched, so there is no training in this run" in done.stderr
+        assert "did not import torch" not in done.stderr
+    with place.open() as view:
+        unseen = view.events("coverage")[-1].fields["unseen"]
+        assert "torch could not be watched" in unseen
+        assert "watching torch: AttributeError: a planted bug" in unseen
+        assert "in broken" in view.events("fault")[0].fields["traceback"]
 
 
 def test_strict_lets_it_through(place):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random as random_module
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from threading import get_ident
 from time import perf_counter_ns
@@ -314,7 +315,9 @@ class Recorder:
         self._settings.compile(what)
 
     def fault(self, where: str, error: BaseException) -> None:
-        self._core.event("fault", {"where": where, "error": f"{type(error).__name__}: {error}"})
+        text = f"{type(error).__name__}: {error}"
+        trace = "".join(traceback.format_exception(error, limit=-20))
+        self._core.event("fault", {"where": where, "error": text, "traceback": trace})
         self._core.faults.append(f"{where}: {type(error).__name__}: {error}")
 
     # Helpers.

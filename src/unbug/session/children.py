@@ -38,7 +38,7 @@ class ChildRecording:
         reader.close()
         self.settings, self.closed = settings, False
         self._pid = os.getpid()
-        self.faults = Faults(strict=settings["strict"])
+        self.faults = Faults(strict=settings["strict"], quiet=settings["quiet"])
         redactor = Redactor.of_process(sys.orig_argv, os.environ)
         self._late = LateWriter(self._open)
         self.writer = RedactingWriter(self._late, redactor)

@@ -97,8 +97,8 @@ def _say_how_it_ended(recording: Recording, ending: Ending, *, now_ns: int) -> N
     coverage: dict[str, Any] = dict(recording.observer.coverage())
     recording.steps = sum(int(one.get("steps", 0)) for one in coverage.get("trainings", ()))
     unseen = [*coverage.get("unseen", ()), *recording.capture.coverage(), *recording.faults.told]
-    if not recording.observer.is_on:
-        unseen.append("the program never imported torch")
+    if recording.observer.absence:
+        unseen.append(recording.observer.absence)
     coverage["unseen"] = unseen
     coverage["background_cpu_s"] = round(recording.background.cpu_s, 4)
     coverage["live_looks"] = recording.live.looks
@@ -186,7 +186,7 @@ def _speak(recording: Recording, diagnosis: Diagnosis | None) -> None:
     if diagnosis is None:
         voice.say(f"unbug: the findings are not complete; `unbug diagnose {recording.path.name}` states them")
     elif not recording.observer.is_on:
-        voice.say("unbug: the program did not import torch, so there was no training to watch")
+        voice.say(f"unbug: {recording.observer.absence}, so there is no training in this run")
     else:
         from unbug.report import terminal
 

@@ -16,6 +16,10 @@ MAX_WAITING = 1_000_000
 """Held between two ticks of the background thread."""
 
 
+_kept: list[io.TextIOWrapper] = []
+"""Streams that could not be flushed: the interpreter is to find them as it ends, and not before."""
+
+
 class Stream:
     """What was written to one stream and is not yet taken."""
 
@@ -47,7 +51,11 @@ class FileIO(io.FileIO):
     stream: Stream
 
     def write(self, data: object, /) -> int:
-        written = super().write(data)  # type: ignore[arg-type]
+        try:
+            written = super().write(data)  # type: ignore[arg-type]
+        except BaseException as error:
+            error.__traceback__ = None  # a bare `raise` adds no frame: the traceback is as without us
+            raise
         if written and self.stream.on:
             self.stream.put(bytes(memoryview(data)[:written]))  # type: ignore[arg-type]
         return written
@@ -108,13 +116,20 @@ class Console:
             setattr(sys, f"__{name}__", new)
 
     def remove(self) -> None:
-        """Give the program's own streams back; one that the program itself replaced meanwhile stays."""
+        """Give the program's own streams back; one that the program itself replaced meanwhile stays.
+
+        So does one that cannot be flushed, because its reader has gone or the program closed or detached it:
+        what the program or the interpreter do with it next has to fail as without unbug.
+        """
         for name, original, replacement in self._replaced:
             for stream in self.streams:
                 if stream.name == name:
                     stream.on = False
-            with suppress(OSError, ValueError):  # its reader has gone, or the program closed it
+            try:
                 replacement.flush()
+            except (OSError, ValueError):
+                _kept.append(replacement)
+                continue
             if getattr(sys, name) is replacement:
                 setattr(sys, name, original)
             if getattr(sys, f"__{name}__") is replacement:

@@ -20,11 +20,18 @@ class Faults:
 
     Args:
         strict: Raise instead, for those who work on unbug.
+        quiet: Say nothing aloud; the run and its coverage still tell.
         stream: Where the one line goes; asked for anew each time, since programs replace `sys.stderr`.
     """
 
-    def __init__(self, *, strict: bool = False, stream: Callable[[], TextIO] = lambda: sys.stderr) -> None:
-        self.strict = strict
+    def __init__(
+        self,
+        *,
+        strict: bool = False,
+        quiet: bool = False,
+        stream: Callable[[], TextIO] = lambda: sys.stderr,
+    ) -> None:
+        self.strict, self.quiet = strict, quiet
         self.told: list[str] = []
         self._writer: Writer | None = None
         self._stream = stream
@@ -64,5 +71,7 @@ class Faults:
             self._say(f"unbug: {where} failed and is switched off, the program goes on: {text}")
 
     def _say(self, line: str) -> None:
+        if self.quiet:
+            return
         with suppress(Exception):  # a closed stderr is no reason to fail either
             print(line, file=self._stream(), flush=True)

@@ -30,6 +30,14 @@ class Observer:
         self._hub: Hub | None = None
         self._recorder: Recorder | None = None
         self._position: Callable[[], tuple[int, int, int, int]] = lambda: NOWHERE
+        self.asked = False
+
+    @property
+    def absence(self) -> str:
+        """Why torch was not watched, in words; empty if it was."""
+        if self.is_on:
+            return ""
+        return "torch could not be watched" if self.asked else "the program did not import torch"
 
     @property
     def is_on(self) -> bool:
@@ -38,6 +46,7 @@ class Observer:
 
     def begin(self) -> None:
         """Load what watches, and install it. What fails here leaves the program unwatched, and running."""
+        self.asked = True
         with self._faults.guard("watching torch"):
             from unbug.hooks import Hub
             from unbug.record import Recorder

@@ -52,7 +52,9 @@ class Recording:
         check_rules(settings)  # a wrong one is told before the program starts
         self._pid = os.getpid()
         self.voice = Voice(quiet=settings["quiet"])
-        self.faults = Faults(strict=settings["strict"], stream=lambda: self.voice.stream)
+        self.faults = Faults(
+            strict=settings["strict"], quiet=settings["quiet"], stream=lambda: self.voice.stream
+        )
         self._redactor = Redactor.of_process(command, os.environ)
         git = Git(roots[0] if roots else settings.base, diff=settings["privacy.diff"])
         facts: dict[str, Any] = {}

@@ -147,7 +147,7 @@ _ALL = (
     Known(name="disk", default=200_000_000, read=parse_size, allowed="a size such as 200MB or 1GiB",
           variable="UNBUG_DISK", help="Size above which old detail is thinned; scalars never are."),
     Known(name="quiet", default=False, read=_flag, allowed="0 or 1", variable="UNBUG_QUIET",
-          help="1 prints nothing but errors of unbug itself."),
+          help="1 prints nothing, neither findings nor failures of unbug itself."),
     Known(name="fail_on", default=None, read=_one_of("error", "warning", None),
           allowed='"error" or "warning"',
           variable="UNBUG_FAIL_ON", help="End with code 3 if a finding of at least this severity stands."),
