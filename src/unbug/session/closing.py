@@ -183,10 +183,10 @@ def _speak(recording: Recording, diagnosis: Diagnosis | None) -> None:
     voice = recording.voice
     if voice.is_quiet:
         return
-    if diagnosis is None:
-        voice.say(f"unbug: the findings are not complete; `unbug diagnose {recording.path.name}` states them")
-    elif not recording.observer.is_on:
+    if recording.observer.absence:
         voice.say(f"unbug: {recording.observer.absence}, so there is no training in this run")
+    elif diagnosis is None:
+        voice.say(f"unbug: the findings are not complete; `unbug diagnose {recording.path.name}` states them")
     else:
         from unbug.report import terminal
 
