@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from unbug.hooks.contract import Frame, Listener, LossCall
 
 if TYPE_CHECKING:
+    from unbug.hooks.cells import cell_name, named_cells
     from unbug.hooks.children import child_environment, when_torch_loads
     from unbug.hooks.frames import user_frame
+    from unbug.hooks.heap import living
     from unbug.hooks.hub import Hub
     from unbug.hooks.launcher import run_program
     from unbug.hooks.program import Program, ProgramEnd, find_module, find_script
@@ -27,9 +29,12 @@ __all__ = [
     "Patch",
     "Program",
     "ProgramEnd",
+    "cell_name",
     "child_environment",
     "find_module",
     "find_script",
+    "living",
+    "named_cells",
     "run_program",
     "self_test",
     "user_frame",
@@ -42,9 +47,12 @@ _HOMES = {
     "Patch": "table",
     "Program": "program",
     "ProgramEnd": "program",
+    "cell_name": "cells",
     "child_environment": "children",
     "find_module": "program",
     "find_script": "program",
+    "named_cells": "cells",
+    "living": "heap",
     "run_program": "launcher",
     "self_test": "shims",
     "user_frame": "frames",

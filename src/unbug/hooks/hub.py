@@ -17,6 +17,7 @@ import torch
 from unbug.errors import InternalError
 from unbug.hooks import shims
 from unbug.hooks.contract import Listener
+from unbug.hooks.heap import living, one_look
 from unbug.hooks.on_backward import backward_taps
 from unbug.hooks.on_forward import forward_taps
 from unbug.hooks.on_loss import loss_taps
@@ -187,10 +188,10 @@ class Hub:
     def _tell_of_living_optimizers(self) -> None:
         if not self._optimizers_live:  # torch wraps a class's step when the first one is made
             return
-        kind = torch.optim.Optimizer
-        for thing in gc.get_objects():
-            if issubclass(type(thing), kind) and "param_groups" in vars(thing):
-                self._teller.tell("optimizer_created", thing, None)
+        with one_look():
+            for optimizer in living(torch.optim.Optimizer):
+                if "param_groups" in vars(optimizer):
+                    self._teller.tell("optimizer_created", optimizer, None)
 
 
 def _resolve(name: str) -> Any:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import weakref
-from itertools import compress
 
 import torch
 
+from unbug.hooks import living
 from unbug.record.roots import Owned, owned
 
 __all__ = ["live_modules", "parameters_now", "topmost"]
@@ -15,12 +14,7 @@ __all__ = ["live_modules", "parameters_now", "topmost"]
 
 def live_modules() -> list[torch.nn.Module]:
     """Every module there is. Looks at types only, so that no property of a proxy is run; some 30 ms."""
-    objects = gc.get_objects()
-    types = list(map(type, objects))
-    kinds = {kind for kind in set(types) if issubclass(kind, torch.nn.Module)}
-    found = list(compress(objects, map(kinds.__contains__, types)))
-    del objects, types
-    return [module for module in found if "_modules" in module.__dict__]
+    return [module for module in living(torch.nn.Module) if "_modules" in module.__dict__]
 
 
 def parameters_now() -> Owned:
