@@ -54,6 +54,7 @@ def _look() -> list[Any]:
 
 def _add_subclasses(kind: type, found: set[type]) -> None:
     found.add(kind)
+    inner: type
     for inner in type.__subclasses__(kind):
         if inner not in found:
             _add_subclasses(inner, found)
