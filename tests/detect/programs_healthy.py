@@ -355,6 +355,27 @@ def confident_tanh_output() -> None:
     )
 
 
+class Distilled(nn.Module):
+    """Hides its teacher in a list so that it is not saved, and keeps its last input for a saliency map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.student = mlp(8, 32, 4)
+        self.teacher = [mlp(8, 32, 4)]
+        self.seen: torch.Tensor | None = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen = x.clone().requires_grad_()
+        with torch.no_grad():
+            soft = self.teacher[0](x)
+        return self.student(self.seen) + 0.1 * soft
+
+
+def hidden_teacher_and_kept_inputs() -> None:
+    model = Distilled()
+    classify(model, torch.optim.Adam(model.parameters(), lr=1e-2))
+
+
 PROGRAMS = (
     plain_without_validation,
     three_steps,
@@ -379,4 +400,5 @@ PROGRAMS = (
     fine_tuning_what_is_good_already,
     autoencoder_with_sigmoid_output,
     confident_tanh_output,
+    hidden_teacher_and_kept_inputs,
 )

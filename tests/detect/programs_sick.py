@@ -190,6 +190,24 @@ def unscaled_targets() -> None:
     )
 
 
+class Stacked(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.into, self.out = nn.Linear(8, 32), nn.Linear(32, 4)
+        self.middle = {str(n): nn.Linear(32, 32) for n in range(3)}
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.relu(self.into(x))
+        for layer in self.middle.values():
+            h = torch.relu(layer(h))
+        return self.out(h)
+
+
+def layers_in_a_plain_dict() -> None:
+    model = Stacked()
+    classify(model, torch.optim.Adam(model.parameters(), lr=1e-2))
+
+
 PROGRAMS = {
     forgotten_zero_grad: "T101",
     cleared_too_early: "T102",
@@ -201,6 +219,7 @@ PROGRAMS = {
     far_too_high_learning_rate: "O101",
     far_too_low_learning_rate: "O201",
     second_layer_forgotten: "M101",
+    layers_in_a_plain_dict: "M105",
     cut_by_numpy: "M103",
     all_weights_one: "M104",
     validation_forgets_to_switch_back: "T105",

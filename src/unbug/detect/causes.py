@@ -20,6 +20,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "one-class-batches": ("exploding-gradient", "learning-rate-too-high", "dead-relu", *_STUCK, *_BROKEN),
     "stale-optimizer-parameters": ("parameters-outside-optimizer", "weights-never-change", *_STUCK),
     "parameters-outside-optimizer": _STUCK,
+    "unregistered-parameter": _STUCK,
     "no-gradient": ("weights-never-change", *_STUCK),
     "constant-weights": ("dead-relu", "vanishing-gradient", "weights-never-change", *_STUCK),
     "vanishing-gradient": _STUCK,

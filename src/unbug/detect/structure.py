@@ -80,7 +80,7 @@ def parameter_looks(window: Window) -> tuple[tuple[int, Mapping[str, Any]], ...]
 
 def seen_again(
     window: Window,
-    items: Callable[[Mapping[str, Any]], Iterable[Any]],
+    items: Callable[[Mapping[str, Any]], Iterable[Any] | None],
     *,
     looks: int,
     key: Callable[[Any], Hashable] = lambda item: item,
@@ -88,13 +88,16 @@ def seen_again(
     """What `looks` consecutive looks at the parameters showed all of, at each look from which it is so.
 
     Args:
-        items: What one look shows.
+        items: What one look shows; None where it was not looked for.
         key: By which an item is known again.
     """
     kept: list[Any] = []
     since = count = 0
     for step, fields in parameter_looks(window):
-        now = list(items(fields))
+        shown = items(fields)
+        if shown is None:
+            continue
+        now = list(shown)
         before = {key(item) for item in kept}
         kept = [item for item in now if key(item) in before]
         if kept:

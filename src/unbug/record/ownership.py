@@ -8,6 +8,7 @@ import torch
 
 from unbug.record.core import Core
 from unbug.record.roots import same
+from unbug.record.unregistered import Unregistered, is_due
 from unbug.record.watched import Watched
 from unbug.types import Place
 
@@ -24,6 +25,7 @@ class Ownership:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._held: dict[int, int] = {}
+        self._unregistered: dict[int, Unregistered] = {}
 
     def changed(self, watched: Watched) -> bool:
         """Whether the modules hold other parameters than when they were last asked for, now and then."""
@@ -41,7 +43,18 @@ class Ownership:
             return
         if watched.map is None:
             return
-        self._core.event("parameters", self._fields(watched), training=watched.training.number, step=step)
+        fields = self._fields(watched)
+        if is_due(step):
+            fields["unregistered"] = self._outside(watched)
+        self._core.event("parameters", fields, training=watched.training.number, step=step)
+
+    def _outside(self, watched: Watched) -> list[dict[str, Any]]:
+        core = self._core
+        roots = [module for root in core.roots.alive() if (module := root.ref()) is not None]
+        optimised = [training.parameters for training in core.trainings.all]
+        optimised += [state.parameters for state in core.trainings.waiting()]
+        finder = self._unregistered.setdefault(watched.training.number, Unregistered())
+        return finder.look(watched, roots, optimised)
 
     def _fields(self, watched: Watched) -> dict[str, Any]:
         assert watched.map is not None
