@@ -27,7 +27,7 @@ class Room:
 
 
 LOW = ("errors", "types", "settings", "privacy")
-MIDDLE = (*GROUND, "store", "hooks", "detect", "record", "report")
+MIDDLE = (*GROUND, "store", "hooks", "detect", "record", "report", "interop")
 NO_TORCH = ("torch", "lightning", "transformers", "accelerate")
 
 # Rooms of one row of the table in architecture.md may import each other, all others only what is listed.
@@ -42,13 +42,15 @@ ROOMS: Mapping[str, Room] = {
     "detect": Room(rooms=(*GROUND, "store"), never=NO_TORCH),
     "record": Room(rooms=(*GROUND, "store", "hooks")),
     "report": Room(rooms=(*GROUND, "store", "detect"), never=NO_TORCH),
+    "interop": Room(rooms=(*GROUND, "store", "hooks")),
     "session": Room(rooms=MIDDLE),
+    "notebook": Room(rooms=(*MIDDLE, "session")),
     "cli": Room(rooms=(*MIDDLE, "session")),
 }
 # Files that others start, which belong to no room: the public verbs, `python -m unbug`, and what Python
 # itself imports in a child process.
 FRONT: Mapping[str, tuple[str, ...]] = {
-    "__init__.py": ("session",),
+    "__init__.py": ("session", "notebook"),
     "__main__.py": ("cli", "errors"),
     "hooks/child/sitecustomize.py": ("session",),
 }

@@ -1,0 +1,7 @@
+"""What the program logs, sets and saves by other libraries, taken in under its own origin."""
+
+from __future__ import annotations
+
+from unbug.interop.flat import Flat, flat
+
+__all__ = ["Flat", "flat"]
