@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unbug.session.begin import run
+    from unbug.session.cell import notebook_name, run_in_notebook
     from unbug.session.children import attach_child
     from unbug.session.command import run_command
     from unbug.session.live import reaches
@@ -17,17 +18,30 @@ if TYPE_CHECKING:
     from unbug.session.session import Session
     from unbug.session.view import RunView, open_run
 
-__all__ = ["RunView", "Session", "attach_child", "open_run", "reaches", "rule_settings", "run", "run_command"]
+__all__ = [
+    "RunView",
+    "Session",
+    "attach_child",
+    "notebook_name",
+    "open_run",
+    "reaches",
+    "rule_settings",
+    "run",
+    "run_command",
+    "run_in_notebook",
+]
 
 _HOME = {
     "RunView": "view",
     "Session": "session",
     "attach_child": "children",
+    "notebook_name": "cell",
     "open_run": "view",
     "reaches": "live",
     "rule_settings": "rules",
     "run": "begin",
     "run_command": "command",
+    "run_in_notebook": "cell",
 }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from unbug.session.display import show_at_end
 from unbug.session.environment import torch_facts
 from unbug.session.live import counts, reaches
 from unbug.session.rules import rule_settings
@@ -191,7 +192,8 @@ def _speak(recording: Recording, diagnosis: Diagnosis | None) -> None:
         from unbug.report import terminal
 
         text = terminal(diagnosis, width=voice.width, color=voice.color, ascii_only=voice.is_ascii)
-        voice.say(text.rstrip())
+        if not show_at_end(recording, diagnosis, text):
+            voice.say(text.rstrip())
     for line in recording.writer.lost:
         voice.say(f"unbug: lost: {line}")
     if diagnosis is None or not recording.observer.is_on:  # the findings end with it

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LiveFindings", "counts", "reaches"]
 
-SHARE = 0.003
-"""Of the wall time, which a look at the whole run may take once the first looks are done."""
+SHARE = 0.001
+"""Of the wall time, which a look at the whole run may take once the first looks are done: a look holds the
+interpreter for tens of milliseconds, which the program's own threads wait for."""
 FIRST_S, FIRST_STEPS = 1.0, 20
 EARLY_S = (2.0, 6.0, 15.0)
 """Gaps after the first looks: most faults show in the first steps, and are told while they matter. These

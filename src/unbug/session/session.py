@@ -100,6 +100,11 @@ class Session:
     ) -> None:
         self._close(error)
 
+    def _repr_html_(self) -> str | None:
+        from unbug.session.display import card_of
+
+        return None if self.path is None else card_of(self.path)
+
     def __repr__(self) -> str:
         state = "open" if self._open else "closed"
         return (

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unbug.hooks import named_cells
+
 if TYPE_CHECKING:
     from unbug.privacy import Redactor
     from unbug.store import Writer
@@ -39,7 +41,12 @@ class Sources:
         self._outside = tuple(f"{folder}/" for folder in outside)
 
     def take_new(self) -> None:
-        """Write what was imported since the last call."""
+        """Write what was imported since the last call, and cells of a notebook that something cites."""
+        if self._how != "off":
+            for name, typed in [*named_cells().items()]:
+                if name not in self._done:
+                    self._done.add(name)
+                    self._write(name, typed.encode("utf-8", "replace"))
         if self._how == "off" or len(sys.modules) == self._modules:
             return
         self._modules = len(sys.modules)
@@ -60,6 +67,9 @@ class Sources:
             data = path.read_bytes()
         except OSError:
             return
+        self._write(file, data)
+
+    def _write(self, file: str, data: bytes) -> None:
         fields: dict[str, object] = {
             "file": file,
             "sha256": hashlib.sha256(data).hexdigest(),

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from unbug.session.display import Findings, card
 from unbug.session.rules import rule_settings
 from unbug.settings import resolve
 from unbug.types import Event, Finding, Place, Run, RunState, Series, Status, Training
@@ -115,12 +116,15 @@ class RunView:
         return ask(self._reader, query, rows=rows, timeout_s=timeout_s)
 
     def findings(self, *, training: int | None = None) -> tuple[Finding, ...]:
-        """What is wrong, first the one to fix first."""
+        """What is wrong, first the one to fix first. A notebook shows them with their evidence."""
         from unbug.detect import diagnose
 
         live = self.status.state is RunState.RUNNING
         settings = rule_settings(resolve())
-        return diagnose(self._reader, live=live, only_training=training, settings=settings).findings
+        diagnosis = diagnose(self._reader, live=live, only_training=training, settings=settings)
+        found = Findings(diagnosis.findings)
+        found.reader = self._reader
+        return found
 
     def close(self) -> None:
         """Let go of its files."""
@@ -133,6 +137,9 @@ class RunView:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _repr_html_(self) -> str:
+        return card(self._reader)
 
     def __repr__(self) -> str:
         return (

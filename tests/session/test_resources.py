@@ -1,0 +1,38 @@
+"""What is sampled of the machine agrees with an independent account."""
+
+from __future__ import annotations
+
+import time
+
+import psutil
+import pytest
+
+from unbug.session import resources
+from unbug.session.resources import Resources
+from unbug.store import create_run, open_reader, open_writer
+
+
+@pytest.mark.parametrize("how", ["_by_kernel", "_by_psutil"])
+def test_samples_agree_with_psutil(how, tmp_path, monkeypatch):
+    if how == "_by_psutil":
+        monkeypatch.setattr(resources, "_RESIDENT", str(tmp_path / "none"))
+    path, _ = create_run(tmp_path, name="run")
+    writer = open_writer(path)
+    sampler = Resources(writer, path)
+    assert sampler._memory is getattr(resources, how)
+    until = time.process_time() + 0.3
+    while time.process_time() < until:
+        pass
+    sampler.sample(lambda: (0, 3, 0, 2))
+    writer.close()
+    reader = open_reader(path)
+    found = {}
+    for series in reader.series():
+        points = reader.read(series)
+        assert points.step.tolist() == [3]
+        found[series.name] = points.values[0]
+    reader.close()
+    assert 0.1 < found["process.cpu_share"] < 3
+    assert found["process.rss_bytes"] == pytest.approx(psutil.Process().memory_info().rss, rel=0.2)
+    assert found["host.memory_free_bytes"] == pytest.approx(psutil.virtual_memory().available, rel=0.2)
+    assert found["disk.free_bytes"] == pytest.approx(psutil.disk_usage(str(path)).free, rel=0.2)
