@@ -44,8 +44,9 @@ ROOMS: Mapping[str, Room] = {
     "report": Room(rooms=(*GROUND, "store", "detect"), never=NO_TORCH),
     "interop": Room(rooms=(*GROUND, "store", "hooks")),
     "session": Room(rooms=MIDDLE),
-    "notebook": Room(rooms=(*MIDDLE, "session")),
-    "cli": Room(rooms=(*MIDDLE, "session")),
+    "callbacks": Room(rooms=(*MIDDLE, "session", "notebook")),
+    "notebook": Room(rooms=(*MIDDLE, "session", "callbacks")),
+    "cli": Room(rooms=(*MIDDLE, "session", "callbacks", "notebook")),
 }
 # Files that others start, which belong to no room: the public verbs, `python -m unbug`, and what Python
 # itself imports in a child process.

@@ -18,6 +18,10 @@ def __getattr__(name: str) -> Any:
         from unbug import session
 
         return session.run if name == "run" else session.open_run
+    if name in ("load_ipython_extension", "unload_ipython_extension"):  # of `%load_ext unbug`
+        from unbug import notebook
+
+        return getattr(notebook, name)
     raise AttributeError(f"module 'unbug' has no attribute {name!r}")
 
 

@@ -4,10 +4,12 @@ do next."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 __all__ = [
     "EXIT_CODES",
     "EvidenceError",
+    "FindingsStandError",
     "InternalError",
     "NewerFormatError",
     "NotARunError",
@@ -145,6 +147,21 @@ class UnknownRuleError(UsageError):
 
 class EvidenceError(InternalError):
     """A rule gave evidence that is not data."""
+
+
+class FindingsStandError(UnbugError):
+    """A cell ended well, and a finding at or above its `--fail-on` stands."""
+
+    exit_code = 3
+
+    def __init__(self, run: str, fail_on: str, findings: Sequence[Any]) -> None:
+        self.run, self.fail_on, self.findings = run, fail_on, tuple(findings)
+        first = f": {findings[0].rule} {findings[0].name}, {findings[0].message}" if findings else ""
+        super().__init__(f"run {run!r} has findings at or above `--fail-on {fail_on}`{first}")
+
+    def _render_traceback_(self) -> list[str]:
+        """A notebook shows the message alone: it is no failure of the code above."""
+        return [f"{type(self).__name__}: {self}"]
 
 
 class ValueNotLoggableError(UsageError, TypeError):

@@ -9,6 +9,7 @@ import os
 import sys
 from types import CodeType, FrameType
 
+from unbug.hooks.cells import cell_name
 from unbug.hooks.contract import Frame
 
 __all__ = ["user_frame"]
@@ -60,7 +61,8 @@ def _describe(frame: FrameType) -> Frame:
     if known is None:
         if len(_known) >= _MOST:
             _known.clear()
-        known = _known[key] = (Frame(code.co_filename, frame.f_lineno, code.co_qualname), code)
+        file = cell_name(code.co_filename) or code.co_filename
+        known = _known[key] = (Frame(file, frame.f_lineno, code.co_qualname), code)
     return known[0]
 
 

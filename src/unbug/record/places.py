@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from unbug.hooks import cell_name
 from unbug.record.wrappers import children, unwrap
 from unbug.types import Place
 
@@ -149,16 +150,20 @@ def source_of(kind: type) -> tuple[str, int] | None:
     """File and line of a class the user wrote; None for those of libraries."""
     if kind.__module__.startswith(_LIBRARIES):
         return None
-    lines = [
-        code.co_firstlineno
+    codes = [
+        code
         for member in vars(kind).values()
         if (code := getattr(member, "__code__", None)) is not None
         and code.co_qualname.startswith(kind.__qualname__)
     ]
+    lines = [code.co_firstlineno for code in codes]
     module = sys.modules.get(kind.__module__)
     file = getattr(module, "__file__", None)
-    if file is None or not lines:
+    if not lines:
         return None
+    if file is None:  # a class of a notebook
+        cell = cell_name(codes[0].co_filename)
+        return None if cell is None else (cell, max(min(lines) - 1, 1))
     pattern = re.compile(rf"\s*class\s+{re.escape(kind.__name__)}\b")
     text = linecache.getlines(file)
     for line in range(min(min(lines), len(text)), 0, -1):

@@ -1,15 +1,25 @@
 """Renderers of what was found: JSON, terminal lines, one static page."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unbug.report.document import findings_json, findings_schema
 from unbug.report.lines import terminal
 
 if TYPE_CHECKING:
     from unbug.detect import Diagnosis
+    from unbug.report.fragment import findings_fragment, run_fragment, table_fragment, tables_fragment
     from unbug.store.contract import Reader
 
-__all__ = ["findings_json", "findings_schema", "html", "terminal"]
+__all__ = [
+    "findings_fragment",
+    "findings_json",
+    "findings_schema",
+    "html",
+    "run_fragment",
+    "table_fragment",
+    "tables_fragment",
+    "terminal",
+]
 
 
 def html(reader: "Reader", diagnosis: "Diagnosis") -> str:
@@ -17,3 +27,11 @@ def html(reader: "Reader", diagnosis: "Diagnosis") -> str:
     from unbug.report.page import html as page  # numpy and the drawing are for those who want the page
 
     return page(reader, diagnosis)
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("findings_fragment", "run_fragment", "table_fragment", "tables_fragment"):
+        from unbug.report import fragment  # for notebooks; loads the drawing, as `html` does
+
+        return getattr(fragment, name)
+    raise AttributeError(f"module 'unbug.report' has no attribute {name!r}")
