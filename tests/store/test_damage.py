@@ -249,7 +249,7 @@ def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(NotARunError, match=r"it has no run\.json"):
         open_reader(tmp_path)
     (tmp_path / "file").write_text("x")
-    with pytest.raises(NotARunError, match="it is no folder"):
+    with pytest.raises(NotARunError, match="it is neither a folder nor a packed run"):
         open_reader(tmp_path / "file")
 
 

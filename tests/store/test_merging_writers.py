@@ -32,13 +32,14 @@ def test_ranks_and_attempts_share_a_series_and_keep_their_rows(tmp_path: Path) -
             writer.close()
     reader = open_reader(path)
     (series,) = reader.series()
-    points = reader.read(series)
+    points = reader.read(series, all_attempts=True)
     assert list(zip(points.attempt.tolist(), points.step.tolist(), strict=True)) == sorted(
         [(0, step) for step in range(6)] * 2 + [(1, step) for step in range(4, 8)] * 2
     )
     assert set(points.rank.tolist()) == {0, 1}
     assert points.values[(points.attempt == 1) & (points.rank == 1)].tolist() == [104.1, 105.1, 106.1, 107.1]
-    assert reader.curve(series, points=1).count.tolist() == [20]
+    assert reader.curve(series, points=1, all_attempts=True).count.tolist() == [20]
+    assert reader.curve(series, points=1).count.tolist() == [16]
 
 
 def test_a_training_that_is_part_of_another_is_folded_in(tmp_path: Path) -> None:

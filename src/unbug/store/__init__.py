@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from unbug.store.contract import Curve, GroupKind, Points, Reader, Writer
 
 if TYPE_CHECKING:
+    from unbug.store.attempts import next_attempt
     from unbug.store.catalogue import RunSummary, find_run, list_runs, remove_run
     from unbug.store.export import ExportFormat, export_table
     from unbug.store.folders import create_run, default_directory, label
@@ -42,6 +43,7 @@ __all__ = [
     "label",
     "list_runs",
     "new_id",
+    "next_attempt",
     "open_reader",
     "open_writer",
     "process_identity",
@@ -67,6 +69,7 @@ _HOME = {
     "label": "folders",
     "list_runs": "catalogue",
     "new_id": "identity",
+    "next_attempt": "attempts",
     "open_reader": "reader",
     "open_writer": "writer",
     "process_identity": "identity",

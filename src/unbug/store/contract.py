@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from unbug.types import Event, Phase, Place, Run, Series, Status, Training
+from unbug.types import Attempt, Event, Phase, Place, Run, Series, Status, Training
 
 if TYPE_CHECKING:
     import numpy as np
@@ -129,6 +129,10 @@ class Reader(Protocol):
         another host."""
         ...
 
+    def attempts(self) -> tuple[Attempt, ...]:
+        """Every attempt at the run by number; a run that was never resumed has one."""
+        ...
+
     def refresh(self) -> bool:
         """Take in what was written since; true if there was anything."""
         ...
@@ -146,21 +150,28 @@ class Reader(Protocol):
         ...
 
     def read(self, series: Series, *, training: int | None = None, start: int | None = None,
-             stop: int | None = None) -> Points:  # fmt: skip
-        """Rows with `start <= step < stop`. Empty if there are none."""
+             stop: int | None = None, all_attempts: bool = False) -> Points:  # fmt: skip
+        """Rows with `start <= step < stop`. Empty if there are none.
+
+        Where a later attempt went back to step s of a training, the earlier attempts' rows from s on are left
+        out, unless `all_attempts`.
+        """
         ...
 
     def curve(self, series: Series, *, points: int = 2000, training: int | None = None,
-              start: int | None = None, stop: int | None = None) -> Curve:  # fmt: skip
-        """At most about `points` buckets, from precomputed levels where the range is long."""
+              start: int | None = None, stop: int | None = None,
+              all_attempts: bool = False) -> Curve:  # fmt: skip
+        """At most about `points` buckets, from precomputed levels where the range is long. Attempts as in
+        `read`."""
         ...
 
-    def blobs(self, series: Series, *, training: int | None = None) -> Iterator[tuple[int, int, bytes]]:
-        """`(training, step, blob)` of a blob series."""
+    def blobs(self, series: Series, *, training: int | None = None,
+              all_attempts: bool = False) -> Iterator[tuple[int, int, bytes]]:  # fmt: skip
+        """`(training, step, blob)` of a blob series. Attempts as in `read`."""
         ...
 
     def events(self, kind: str | None = None, *, training: int | None = None) -> tuple[Event, ...]:
-        """In order of time over all writers."""
+        """In order of time over all writers, of all attempts."""
         ...
 
     def close(self) -> None: ...

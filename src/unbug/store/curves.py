@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unbug.store.contract import Curve, Points
 from unbug.store.levels import LEVELS, Buckets, bucket_starts, merge_buckets, reduce_rows, shared_of
+from unbug.store.series_index import Column
+from unbug.store.superseded import Cut, kept
 from unbug.store.tail import Part
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ def buckets_of(part: Part, size: int) -> Buckets:
 
 
 def curve_of(
-    where: Sequence[tuple[Source, int, int]],
+    where: Sequence[tuple[Column, Cut]],
     *,
     points: int,
     members: NDArray[np.int32] | None,
@@ -97,11 +99,11 @@ def curve_of(
 ) -> Curve:
     """About `points` buckets of a series; from levels where there are many rows."""
     points = max(points, 1)
-    rows = sum(source.rows_of(group, members, start, stop) for source, group, _ in where)
+    rows = sum(one.source.rows_of(one.group, members, start, stop) for one, _ in where)
     size = max((level for level in LEVELS if rows / level >= points / 2), default=1)
     found: list[Buckets] = []
-    for source, group, column in where:
-        for piece in source.pieces(group, column, start, stop, size=size):
+    for column, cut in where:
+        for piece in _pieces(column, cut, start, stop, size):
             if isinstance(piece, Buckets):
                 found.append(piece if members is None else piece.where(np.isin(piece.shared[0], members)))
             else:
@@ -126,6 +128,23 @@ def curve_of(
         nonfinite=values[3].astype(np.int64),
         exact=bool((shared[5] == 1).all()),
     )
+
+
+def _pieces(
+    where: Column, cut: Cut, start: int | None, stop: int | None, size: int
+) -> Iterator[Part | Buckets]:
+    """Buckets and rows of a series in order of writing, without what a later attempt took the place of."""
+    source, group, column = where
+    if not cut:
+        yield from source.pieces(group, column, start, stop, size=size)
+        return
+    low = min(cut.values())  # From here on row by row: where it ends differs by training.
+    below = low if stop is None else min(stop, low)
+    for piece in source.pieces(group, column, start, below, size=size):
+        yield piece if isinstance(piece, Buckets) else filtered(piece, None, start, below)
+    above = low if start is None else max(start, low)
+    for part in source.parts(group, column, above, stop):
+        yield kept(filtered(part, None, above, stop), cut)
 
 
 def _thin(buckets: Buckets, points: int) -> Buckets:

@@ -8,31 +8,33 @@ of names.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, get_args
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, get_args
 
 from unbug.store.contract import GroupKind
 from unbug.store.frames import FormatError, FrameKind, frame
 from unbug.types import Origin, Place, PlaceKind, Series
 
-__all__ = ["Definitions", "Encoder", "GroupInfo"]
+__all__ = ["CLASS_OF", "Definitions", "Encoder", "Template"]
 
 _SQUEEZE_ABOVE = 512
 
 
-@dataclass(frozen=True, slots=True)
-class GroupInfo:
-    """A group as a reader sees it."""
+CLASS_OF: Mapping[GroupKind, str] = {"scalar": "s", "detail": "d", "blob": "b"}
+"""The letter of each kind in the names of segments."""
 
-    number: int
+
+class Template(NamedTuple):
+    """What many groups have in common: their kind, and name, statistic, unit, origin, sampling of each
+    column."""
+
     kind: GroupKind
-    series: tuple[Series, ...]
+    names: tuple[tuple[str, str, str, Origin, str], ...]
 
     @property
     def width(self) -> int:
         """Values in a row; 0 for blobs."""
-        return 0 if self.kind == "blob" else len(self.series)
+        return 0 if self.kind == "blob" else len(self.names)
 
 
 def _place_fields(place: Place) -> dict[str, Any]:
@@ -84,13 +86,20 @@ class Encoder:
 
 
 class Definitions:
-    """What a reader knows of one writer: its header, places and groups."""
+    """What a reader knows of one writer: its header, places and groups. A place or a series is made when it
+    is asked for: there may be a million."""
 
     def __init__(self) -> None:
         self.header: dict[str, Any] = {}
-        self.places: list[Place] = []
-        self.groups: list[GroupInfo] = []
-        self._templates: list[tuple[GroupKind, tuple[tuple[str, str, str, Origin, str], ...]]] = []
+        self.templates: list[Template] = []
+        self._template_of: list[int] = []
+        self._places_of: list[int | list[int]] = []
+        self._classes = bytearray()
+        self._fields: list[dict[str, Any]] = []
+        self._places: dict[int, Place] = {}
+
+    def __len__(self) -> int:
+        return len(self._template_of)
 
     def take(self, payload: bytes | memoryview) -> None:
         """Take in one frame.
@@ -108,34 +117,98 @@ class Definitions:
         if "writer" in message:
             self.header = dict(message["writer"])
         for fields in message.get("places", ()):
-            self.places.append(_place(fields))
+            self._fields.append(_checked(fields))
         if "template" in message:
             kind, names = message["template"]
             if kind not in get_args(GroupKind):
                 raise ValueError(f"no kind of group is called {kind!r}")
-            self._templates.append((kind, tuple((n, s, u, o, how) for n, s, u, o, how in names)))
+            columns = tuple((str(n), str(s), str(u), o, str(how)) for n, s, u, o, how in names)
+            self.templates.append(Template(kind, columns))
         if "group" in message:
             number, where = message["group"]
-            kind, names = self._templates[_natural(number)]
-            at = [where] * len(names) if isinstance(where, int) else where
-            series = tuple(
-                Series(
-                    name=str(name),
-                    place=self.places[_natural(place)],
-                    statistic=str(statistic),
-                    unit=str(unit),
-                    origin=origin,
-                    sampled=str(sampled),
-                )
-                for (name, statistic, unit, origin, sampled), place in zip(names, at, strict=True)
-            )
-            self.groups.append(GroupInfo(len(self.groups), kind, series))
+            template = self.templates[_natural(number, len(self.templates))]
+            if isinstance(where, list):
+                if len(where) != len(template.names):
+                    raise ValueError(f"a group has {len(template.names)} series at {len(where)} places")
+                for one in where:
+                    _natural(one, len(self._fields))
+            else:
+                _natural(where, len(self._fields))
+            self._template_of.append(number)
+            self._places_of.append(where)
+            self._classes.append(ord(CLASS_OF[template.kind]))
+
+    # Groups.
+    @property
+    def classes(self) -> bytes:
+        """The class letter of every group."""
+        return bytes(self._classes)
+
+    def template_of(self, group: int) -> Template:
+        """Kind and columns of a group."""
+        return self.templates[self._template_of[group]]
+
+    def kind(self, group: int) -> GroupKind:
+        """Kind of a group."""
+        return self.template_of(group).kind
+
+    def by_template(self) -> Mapping[int, Sequence[int]]:
+        """The groups of each template, in order."""
+        found: dict[int, list[int]] = {}
+        for group, template in enumerate(self._template_of):
+            found.setdefault(template, []).append(group)
+        return found
+
+    # What they are made of.
+    def place(self, number: int) -> Place:
+        """A place by its number."""
+        known = self._places.get(number)
+        if known is None:
+            known = self._places[number] = _place(self._fields[number])
+        return known
+
+    @property
+    def places(self) -> Iterator[Place]:
+        """Every place, in the order of first mention."""
+        return (self.place(number) for number in range(len(self._fields)))
+
+    def series(self, group: int, column: int) -> Series:
+        """The series of one column of a group."""
+        where = self._places_of[group]
+        name, statistic, unit, origin, sampled = self.template_of(group).names[column]
+        return Series(
+            name=name,
+            place=self.place(where if isinstance(where, int) else where[column]),
+            statistic=statistic,
+            unit=unit,
+            origin=origin,
+            sampled=sampled,
+        )
 
 
-def _natural(number: Any) -> int:
-    if not isinstance(number, int) or number < 0:
+def _natural(number: Any, below: int) -> int:
+    if not isinstance(number, int) or not 0 <= number < below:
         raise ValueError(f"{number!r} numbers nothing")
     return number
+
+
+_SIMPLE = frozenset({"path", "kind", "training", "class_name", "dtype", "order"})
+
+
+def _checked(fields: Any) -> dict[str, Any]:
+    """The fields of a place, of which it is known now that one can be made."""
+    if not isinstance(fields, dict) or not isinstance(fields["kind"], str):
+        raise TypeError("a place has fields")
+    for name in fields.keys() - _SIMPLE:
+        if name == "shape":
+            if not all(isinstance(size, int) for size in fields[name]):
+                raise TypeError(f"a shape is not {fields[name]!r:.40}")
+        else:
+            _place(fields)
+            break
+    int(fields.get("training", -1))
+    int(fields.get("order", -1))
+    return fields
 
 
 def _place(fields: dict[str, Any]) -> Place:

@@ -48,9 +48,10 @@ def start_ticks(pid: int) -> int | None:
     return int(fields[19])
 
 
-def process_identity() -> Mapping[str, Any]:
-    """`pid`, `host`, `boot_id` and `started_ticks` of this process, as `Status` has them."""
-    pid = os.getpid()
+def process_identity(pid: int | None = None) -> Mapping[str, Any]:
+    """`pid`, `host`, `boot_id` and `started_ticks` of this process, as `Status` has them, or of another one of
+    this host."""
+    pid = os.getpid() if pid is None else pid
     return {
         "pid": pid,
         "host": socket.gethostname(),

@@ -12,11 +12,11 @@ two processes that merge at once, leave files that are ignored, and none that co
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+
+from unbug.store.access import Where, listing
 
 __all__ = [
     "CLASSES",
@@ -85,12 +85,12 @@ def picked(segments: Iterable[SegmentName]) -> tuple[list[SegmentName], list[Seg
     return sorted(best), covered
 
 
-def stable_listing(folder: Path, *, tries: int = 50) -> frozenset[str]:
+def stable_listing(folder: Where, *, tries: int = 50) -> frozenset[str]:
     """File names in a folder. Listed until two listings agree, so that a file renamed meanwhile is not
     missed."""
     before: frozenset[str] | None = None
     for _ in range(tries):
-        now = frozenset(os.listdir(folder))  # noqa: PTH208 - names only, and quicker
+        now = listing(folder)
         if now == before:
             break
         before = now

@@ -6,20 +6,28 @@ from __future__ import annotations
 import json
 import os
 import stat
+import time
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 from unbug.errors import NewerFormatError, NotARunError
+from unbug.store.access import Where, read_from, release, root_of
+from unbug.store.liveness import corrected
 from unbug.types import FORMAT_VERSION, Run, RunState, Status
 
 __all__ = [
     "MANIFEST",
     "STATUS",
+    "make_file",
+    "manifest_of",
+    "present_status",
     "read_manifest",
     "read_status",
     "replace_file",
+    "replace_patiently",
+    "status_bytes",
     "write_manifest",
     "write_status",
 ]
@@ -33,20 +41,53 @@ _MAX_NS = 1 << 62
 def replace_file(path: Path, data: bytes, *, sync: bool = False) -> None:
     """Write a file so that a reader sees the old one or the new one, whole."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(3).hex()}.tmp")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
     try:
-        try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(fd, view) :]
-            if sync:
-                os.fsync(fd)
-        finally:
-            os.close(fd)
-        temporary.replace(path)
+        _write_new(temporary, data, sync=sync)
+        replace_patiently(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def make_file(path: Path, data: bytes) -> bool:
+    """Write a file that was not there; of several processes one succeeds. False if it was there."""
+    try:
+        _write_new(path, data, sync=True)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _write_new(path: Path, data: bytes, *, sync: bool) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    fd = os.open(path, flags, 0o600)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+        if sync:
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def replace_patiently(source: Path, target: Path) -> None:
+    """Rename over a file that another process may hold open: Windows refuses for as long as it does.
+
+    Raises:
+        PermissionError: it was still refused after about half a second.
+    """
+    for wait_s in (0.0, 0.01, 0.03, 0.06, 0.12, 0.25):
+        if wait_s:
+            time.sleep(wait_s)
+        try:
+            source.replace(target)
+        except PermissionError:
+            if os.name != "nt":  # elsewhere it means what it says
+                raise
+            continue
+        return
+    source.replace(target)
 
 
 def _json(data: Mapping[str, Any]) -> bytes:
@@ -64,32 +105,47 @@ def write_manifest(path: Path, run: Run) -> None:
     replace_file(path / MANIFEST, _json(asdict(run)), sync=True)
 
 
+def status_bytes(status: Status) -> bytes:
+    """A status as it is stored."""
+    return _json(asdict(status))
+
+
 def write_status(path: Path, status: Status) -> None:
     """Replace the status of a run folder."""
-    replace_file(path / STATUS, _json(asdict(status)))
+    replace_file(path / STATUS, status_bytes(status))
 
 
-def _load(path: Path) -> dict[str, Any]:
-    about = path.stat()
-    if not stat.S_ISREG(about.st_mode):  # reading a pipe or a device may never end
-        raise ValueError("it is no plain file")
-    if about.st_size > _MAX_BYTES:
+def _load(path: Where) -> dict[str, Any]:
+    if isinstance(path, Path) and not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("it is no plain file")  # reading a pipe or a device may never end
+    text = read_from(path, 0, limit=_MAX_BYTES + 1)
+    if len(text) > _MAX_BYTES:
         raise ValueError("it is too large")
-    data = json.loads(path.read_bytes())
+    data = json.loads(text)
     if not isinstance(data, dict):
         raise ValueError("it holds no fields")
     return data
 
 
 def read_manifest(path: Path) -> Run:
-    """The manifest of a run folder. Fields that this unbug does not know are ignored.
+    """The manifest of a run, in a folder or packed. Fields that this unbug does not know are ignored.
 
     Raises:
         NotARunError: there is none, or it cannot be read.
         NewerFormatError: a newer unbug wrote it.
     """
-    if not path.is_dir():
-        raise NotARunError(str(path), reason="it is no folder" if path.exists() else "there is nothing there")
+    root = root_of(path)
+    try:
+        return manifest_of(root)
+    finally:
+        release(root)
+
+
+def manifest_of(path: Where) -> Run:
+    """As `read_manifest`, of a run that is open."""
+    if isinstance(path, Path) and not path.is_dir():
+        what = "it is neither a folder nor a packed run" if path.exists() else "there is nothing there"
+        raise NotARunError(str(path), reason=what)
     try:
         data = _load(path / MANIFEST)
         version = data["format_version"]
@@ -118,10 +174,27 @@ def _whole(value: Any) -> int:
     return number
 
 
-def read_status(path: Path) -> Status:
-    """The status of a run folder as it was written last; `lost` if there is none that can be read."""
+def present_status(path: Where, *, now_ns: int) -> Status:
+    """The status as it must be: see `liveness.corrected`. A packed run does not go on."""
+    status = read_status(path)
+    if isinstance(path, Path):
+        return corrected(status, now_ns=now_ns)
+    if status.state is RunState.RUNNING:
+        return replace(status, state=RunState.LOST, message="it was packed while it was still recorded")
+    return status
+
+
+def read_status(path: Where, name: str = STATUS) -> Status:
+    """The status of a run as it was written last; `lost` if there is none that can be read.
+
+    Args:
+        name: Of the file, below the run.
+    """
     try:
-        data = _load(path / STATUS)
+        where = path
+        for part in name.split("/"):
+            where = where / part
+        data = _load(where)
         given = {field.name: data[field.name] for field in fields(Status) if field.name in data}
         given["state"] = RunState(given["state"])
         given["updated_ns"] = _whole(given["updated_ns"])
@@ -129,13 +202,13 @@ def read_status(path: Path) -> Status:
         given["findings"] = {
             str(name): _whole(count) for name, count in dict(given.get("findings", {})).items()
         }
-        for name in ("pid", "started_ticks", "trainings", "steps"):
+        for name in ("pid", "started_ticks", "trainings", "steps", "attempt"):
             given[name] = _whole(given.get(name, 0))
-        for name in ("exit_code", "ended_ns"):
+        for name in ("exit_code", "ended_ns", "started_ns"):
             given[name] = None if given.get(name) is None else _whole(given[name])
         given["last_loss"] = None if given.get("last_loss") is None else float(given["last_loss"])
         for name in ("host", "boot_id", "message"):
             given[name] = str(given.get(name, ""))
         return Status(**given)
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        return Status(state=RunState.LOST, updated_ns=0, message=f"{STATUS} cannot be read: {error}")
+        return Status(state=RunState.LOST, updated_ns=0, message=f"{name} cannot be read: {error}")

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from unbug.store.access import read_from
 from unbug.store.definitions import Definitions
+from unbug.store.event_segment import EventSegment
 from unbug.store.eventlog import Line, decode_events, encode_events, event_line
 from unbug.store.frames import LOG_MAGIC, FormatError, FrameKind, frame, scan
 from unbug.store.layout import (
@@ -30,9 +32,9 @@ from unbug.store.layout import (
     stable_listing,
 )
 from unbug.store.rows import Rows
-from unbug.store.segment import EventSegment, Segment
+from unbug.store.segment import Segment
 from unbug.store.segment_writer import SegmentWriter, TemporaryFile
-from unbug.store.tail import LogTail, read_from
+from unbug.store.tail import LogTail
 from unbug.store.weave import weave_rows, weave_segments
 
 __all__ = ["Merger"]
@@ -43,7 +45,6 @@ MAX_MERGED = 256 << 20
 MAX_EVENTS_FRAME = 1 << 20
 _BACK_OFF_S = 30.0
 _DONE = object()
-_CLASS_OF = {"scalar": "s", "detail": "d", "blob": "b"}
 
 
 class Merger:
@@ -163,7 +164,7 @@ class Merger:
         tail = LogTail(path)
         tail.refresh()
         self._define()
-        kinds = np.array([ord(_CLASS_OF[group.kind]) for group in self._definitions.groups] or [0], np.uint8)
+        kinds = np.frombuffer(self._definitions.classes or b"\0", np.uint8)
         yield
         for kind in "sdb":
             widths = {0: tail.blobs} if kind == "b" else tail.rows
@@ -174,7 +175,7 @@ class Merger:
                         continue
                     rows = Rows.concatenate(widths[width])
                     groups = rows.keys["group"]
-                    mask = (groups < len(self._definitions.groups)) & (
+                    mask = (groups < len(self._definitions)) & (
                         kinds[np.minimum(groups, len(kinds) - 1)] == ord(kind)
                     )
                     if mask.any():

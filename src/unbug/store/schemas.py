@@ -60,6 +60,18 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("facts", _TEXT),
         ]
     ),
+    "attempts": pa.schema(
+        [
+            ("attempt", pa.int64()),
+            ("state", _TEXT),
+            ("started", _TIME),
+            ("ended", _TIME),
+            ("exit_code", pa.int64()),
+            ("hosts", _TEXTS),
+            ("ranks", _SHAPE),
+            ("message", _TEXT),
+        ]
+    ),
     "trainings": pa.schema(
         [
             ("training", pa.int64()),

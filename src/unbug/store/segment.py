@@ -1,5 +1,4 @@
-"""Segments: what logs are turned into. Blocks in frames, then a footer that finds every row without reading
-one.
+"""Segments: what logs are turned into. What a reader asks of one: rows, levels, blobs, counts.
 
 A segment that lost its end is still read: its blocks are found one after the other, as in a log.
 """
@@ -7,176 +6,97 @@ A segment that lost its end is still read: its blocks are found one after the ot
 from __future__ import annotations
 
 import itertools
-import os
-import zlib
-from collections.abc import Iterator
-from pathlib import Path
-from struct import Struct
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unbug.store.access import Where
 from unbug.store.blocks import (
     COUNTS,
-    INDEX,
     KEYS,
-    PIECE,
-    check_index,
     counts_of,
     decode_blob_bytes,
     decode_column,
     decode_level,
     level_piece,
-    pieces_in,
 )
 from unbug.store.cache import Cache
-from unbug.store.frames import LOG_MAGIC, MAX_PAYLOAD, SEGMENT_MAGIC, FormatError, FrameKind, inflate, scan
-from unbug.store.levels import LEVELS, SHARED, STATISTICS, Buckets
+from unbug.store.frames import MAX_PAYLOAD, FormatError
+from unbug.store.levels import LEVELS, Buckets
 from unbug.store.rows import KEY, Rows
-from unbug.store.tail import Part, read_from
+from unbug.store.segment_file import SegmentFile
+from unbug.store.tail import Part
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["FOOTER_HEAD", "TRAILER", "TRAILER_MAGIC", "EventSegment", "Segment"]
+__all__ = ["Segment"]
 
-TRAILER = Struct("<QI8s")
-TRAILER_MAGIC = b"unbugE1\n"
-FOOTER_HEAD = Struct("<IIQQI")
-"""Blocks, counts, rows left out by thinning, bytes of the top level, its checksum."""
-_MAX_INDEX = 1 << 27
-_MAX_SEGMENT = 1 << 34
 _serials = itertools.count()
 
 
 class Segment:
     """One file of blocks, open until `close`; so a reader may go on with it after it was merged away."""
 
-    def __init__(self, path: Path, kind: str, cache: Cache | None = None) -> None:
+    def __init__(self, path: Where, kind: str, cache: Cache | None = None) -> None:
         self.path, self.kind = path, kind
         self.cache = Cache(32 << 20) if cache is None else cache
         self._serial = next(_serials)
-        self.faults: list[str] = []
-        self.dropped = 0
-        self.index = np.zeros(0, INDEX)
-        self.counts = np.zeros(0, COUNTS)
-        self._tables: dict[int, NDArray[Any]] = {}
-        self._top: bytes | None = None
-        self._top_at, self._top_size, self._top_checksum = 0, 0, 0
-        self._fd: int | None = os.open(
-            path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
-        )
-        self.size = os.fstat(self._fd).st_size
-        try:
-            if self._read(0, len(SEGMENT_MAGIC)) != SEGMENT_MAGIC:
-                raise FormatError("it is no segment of unbug")
-            try:
-                self._read_footer()
-            except FormatError as error:
-                self._recover(str(error))
-        except FormatError as error:
-            self._fault(str(error))
-        self._level_bytes = np.where(
-            self.index["levels"][:, 0] > 0,
-            self.index["levels"][:, -1].astype(np.int64)
-            * 8
-            * (len(SHARED) + len(STATISTICS) * self.index["width"].astype(np.int64)),
-            0,
-        )
-        self._level_starts = np.cumsum(self._level_bytes) - self._level_bytes
+        self._file = SegmentFile(path)
+        self.counts = self._file.counts if self._file.has_footer else self._recounted()
+
+    @property
+    def index(self) -> NDArray[Any]:
+        """One INDEX record a block."""
+        return self._file.index
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self._file.size
+
+    @property
+    def dropped(self) -> int:
+        """Rows that thinning left out."""
+        return self._file.dropped
+
+    @property
+    def faults(self) -> list[str]:
+        """What could not be read, in words."""
+        return self._file.faults
 
     def close(self) -> None:
         """Release the file."""
-        if self._fd is not None:
-            fd, self._fd = self._fd, None
-            os.close(fd)
+        self._file.close()
 
-    def _fault(self, text: str) -> None:
-        if text not in self.faults and len(self.faults) < 5:
-            self.faults.append(text)
+    def is_whole(self) -> bool:
+        """Whether the checksum of every block holds. Reads all of the file."""
+        return self._file.is_whole()
 
-    def _read(self, offset: int, length: int) -> bytes:
-        if self._fd is None:
-            raise FormatError("it was closed")
-        data = os.pread(self._fd, length, offset)
-        if len(data) != length:
-            raise FormatError("it is cut")
-        return data
+    def payload(self, block: int) -> bytes:
+        """A block as it is stored.
 
-    # Opening.
-    def _read_footer(self) -> None:
-        if self.size < len(SEGMENT_MAGIC) + TRAILER.size:
-            raise FormatError("it is cut")
-        offset, length, magic = TRAILER.unpack(self._read(self.size - TRAILER.size, TRAILER.size))
-        if magic != TRAILER_MAGIC or length > MAX_PAYLOAD or offset + length > self.size:
-            raise FormatError("it has no footer")
-        if length < FOOTER_HEAD.size + 4:
-            raise FormatError("its footer is cut")
-        footer = self._read(offset, length)
-        if zlib.crc32(footer[:-4]) != int.from_bytes(footer[-4:], "little"):
-            raise FormatError("its footer is damaged")
-        blocks, counts, dropped, top, checksum = FOOTER_HEAD.unpack_from(footer)
-        size = blocks * INDEX.itemsize + counts * COUNTS.itemsize
-        if size > _MAX_INDEX or top > offset:
-            raise FormatError("its footer promises too much")
-        tables = inflate(footer[FOOTER_HEAD.size : -4], size)
-        index = np.frombuffer(tables, INDEX, blocks)
-        check_index(index, self.size)
-        self.index = index
-        self.counts = np.frombuffer(tables, COUNTS, counts, blocks * INDEX.itemsize)
-        self.dropped = dropped
-        self._top_at, self._top_size, self._top_checksum = offset - top, top, checksum
+        Raises:
+            FormatError: it is cut.
+        """
+        return self._file.payload(block)
 
-    def _recover(self, why: str) -> None:
-        """Find blocks by reading them all; the last one may be lost."""
-        self._fault(f"{why}; {self._scan_blocks()} blocks were found in it")
-
-    def _scan_blocks(self) -> int:
-        data = read_from(self.path, 0, limit=_MAX_SEGMENT)
-        found, counts = [], []
-        for end, kind, payload in scan(data, len(SEGMENT_MAGIC)):
-            if kind != FrameKind.BLOCK or len(payload) < INDEX.itemsize:
-                continue
-            record = np.frombuffer(payload, INDEX, 1).copy()
-            record["offset"], record["length"] = end - len(payload), len(payload)
-            try:
-                check_index(record, self.size)
-            except FormatError:
-                continue
-            found.append(record)
-        self.index = np.concatenate(found) if found else self.index
+    def _recounted(self) -> NDArray[Any]:
+        """The counts of a segment that lost its footer, from its rows."""
+        found = []
         for at in range(len(self.index)):
             try:
-                counts.append(counts_of(self.rows(at), int(self.index[at]["width"])))
+                found.append(counts_of(self.rows(at), int(self.index[at]["width"])))
             except FormatError as error:
-                self._fault(str(error))
-        self.counts = np.concatenate(counts) if counts else self.counts
-        return len(self.index)
-
-    # Pieces of a block.
-    def _piece(self, block: int, number: int) -> bytes:
-        record = self.index[block]
-        table = self._tables.get(block)
-        offset = int(record["offset"])
-        if table is None:
-            pieces = pieces_in(record)
-            table = np.frombuffer(self._read(offset + INDEX.itemsize, pieces * PIECE.itemsize), PIECE)
-            if len(self._tables) > 4096:
-                self._tables.clear()
-            self._tables[block] = table
-        at, length, checksum = table[number].item()
-        if at + length > record["length"]:
-            raise FormatError("a piece lies outside its block")
-        data = self._read(offset + at, length)
-        if zlib.crc32(data) != checksum:
-            raise FormatError("a piece is damaged")
-        return data
+                self._file.fault(str(error))
+        return np.concatenate(found) if found else np.zeros(0, COUNTS)
 
     def column(self, block: int, number: int) -> NDArray[Any]:
         """A decoded column by the number of its piece."""
         key = (self._serial, block, number)
         return self.cache.get(
-            key, lambda: decode_column(self._piece(block, number), number, self.index[block])
+            key, lambda: decode_column(self._file.piece(block, number), number, self.index[block])
         )
 
     def rows(self, block: int) -> Rows:
@@ -195,22 +115,9 @@ class Segment:
         columns = [self.column(block, len(KEYS) + at) for at in range(int(record["width"]))]
         return Rows(keys, user_step, np.stack(columns, axis=1) if columns else np.zeros((len(keys), 0)))
 
-    def is_whole(self) -> bool:
-        """Whether the checksum of every block holds. Reads all of the file."""
-        data = read_from(self.path, 0, limit=_MAX_SEGMENT)
-        return sum(1 for _ in scan(data, len(SEGMENT_MAGIC))) == len(self.index)
-
-    def payload(self, block: int) -> bytes:
-        """A block as it is stored.
-
-        Raises:
-            FormatError: it is cut.
-        """
-        return self._read(int(self.index[block]["offset"]), int(self.index[block]["length"]))
-
     def _blobs_of(self, block: int) -> tuple[bytes, ...]:
-        lengths = decode_column(self._piece(block, len(KEYS)), len(KEYS), self.index[block])
-        return decode_blob_bytes(self._piece(block, len(KEYS) + 1), lengths, limit=MAX_PAYLOAD)
+        lengths = decode_column(self._file.piece(block, len(KEYS)), len(KEYS), self.index[block])
+        return decode_blob_bytes(self._file.piece(block, len(KEYS) + 1), lengths, limit=MAX_PAYLOAD)
 
     def _slice(self, block: int, group: int) -> slice:
         record = self.index[block]
@@ -245,9 +152,28 @@ class Segment:
             rows = rows * np.clip((last - first) / (high - low), 0, 1)
         return int(rows.sum())
 
-    def trainings_of(self, group: int) -> set[int]:
-        """Numbers of the trainings in which the group has rows."""
-        return set(np.unique(self.counts["training"][self.counts["group"] == group]).tolist())
+    def trainings(self) -> NDArray[Any]:
+        """`(pairs, 2)`: each group with each training in which it has rows, once."""
+        pairs = np.stack([self.counts["group"].astype(np.int64), self.counts["training"]], axis=1)
+        return np.unique(pairs, axis=0)
+
+    def first_steps(self) -> Mapping[int, int]:
+        """The lowest step, from 0, that each training has a row of."""
+        known = self.counts[(self.counts["training"] >= 0) & (self.counts["step_max"] >= 0)]
+        found: dict[int, int] = {}
+        clear = known["step_min"] >= 0
+        for training, step in zip(known["training"][clear], known["step_min"][clear], strict=True):
+            found[int(training)] = min(found.get(int(training), int(step)), int(step))
+        for block in range(len(self.index)) if not clear.all() else ():  # some rows lie before step 0
+            try:
+                trainings, steps = self.column(block, 1), self.column(block, 3)
+            except (FormatError, OSError) as error:
+                self._file.fault(f"block {block}: {error}")
+                continue
+            for training in np.unique(trainings[(trainings >= 0) & (steps >= 0)]).tolist():
+                step = int(steps[(trainings == training) & (steps >= 0)].min())
+                found[training] = min(found.get(training, step), step)
+        return found
 
     def parts(
         self, group: int, width: int, column: int, start: int | None, stop: int | None
@@ -265,7 +191,7 @@ class Segment:
             training, phase, step, micro, t_ns, user_step = keys
             values = self.column(block, len(KEYS) + column)[where]
         except (FormatError, OSError) as error:
-            self._fault(f"block {block}: {error}")
+            self._file.fault(f"block {block}: {error}")
             return None
         return Part(training, step, micro, phase, t_ns, user_step, values)
 
@@ -283,7 +209,7 @@ class Segment:
                     yield self.level(block, column, size)
                     continue
                 except (FormatError, OSError) as error:
-                    self._fault(f"block {block}: {error}")
+                    self._file.fault(f"block {block}: {error}")
             part = self._part(block, group, column)
             if part is not None and len(part.step):
                 yield part
@@ -292,21 +218,12 @@ class Segment:
         """The stored buckets of one series of a block that has levels."""
         record = self.index[block]
         buckets = int(record["levels"][LEVELS.index(size)])
-        if size == LEVELS[-1] and self._top_size:
-            if self._top is None:
-                top = self._read(self._top_at, self._top_size)
-                if zlib.crc32(top) != self._top_checksum or self._level_bytes.sum() != len(top):
-                    self._top_size = 0
-                    raise FormatError("its top level is damaged")
-                self._top = top
-            start = int(self._level_starts[block])
-            behind = start + 8 * len(SHARED) * buckets
-            mine = behind + 8 * len(STATISTICS) * buckets * column
-            return decode_level(
-                self._top[start:behind], self._top[mine : mine + 8 * len(STATISTICS) * buckets], buckets
-            )
-        shared = self._piece(block, level_piece(record, size, None))
-        return decode_level(shared, self._piece(block, level_piece(record, size, column)), buckets)
+        if size == LEVELS[-1]:
+            apart = self._file.top(block, column, buckets)
+            if apart is not None:
+                return decode_level(*apart, buckets)
+        shared = self._file.piece(block, level_piece(record, size, None))
+        return decode_level(shared, self._file.piece(block, level_piece(record, size, column)), buckets)
 
     def blobs(self, group: int) -> Iterator[tuple[int, int, bytes]]:
         """`(training, step, blob)` of a group of blobs."""
@@ -318,25 +235,6 @@ class Segment:
                 training, step = self.column(block, 1)[where].tolist(), self.column(block, 3)[where].tolist()
                 blobs = self._blobs_of(block)[where]
             except (FormatError, OSError) as error:
-                self._fault(f"block {block}: {error}")
+                self._file.fault(f"block {block}: {error}")
                 continue
             yield from zip(training, step, blobs, strict=True)
-
-
-class EventSegment:
-    """One file of events; its frames are read at once and decoded when asked for."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        data = read_from(path, 0)
-        self.faults: list[str] = []
-        self.payloads: list[bytes | memoryview] = []
-        end = start = len(LOG_MAGIC)
-        whole = False
-        if data[:start] == LOG_MAGIC:
-            for end, kind, payload in scan(data, start):  # noqa: B007 - where it stopped
-                if kind == FrameKind.EVENTS:
-                    self.payloads.append(payload)
-                whole = kind == FrameKind.END
-        if not whole or end != len(data):
-            self.faults.append(f"it is damaged behind byte {end}; {len(self.payloads)} parts were read")

@@ -12,7 +12,7 @@ import numpy as np
 
 from unbug.store.blocks import COUNTS, INDEX, counts_of, encode_block
 from unbug.store.frames import SEGMENT_MAGIC, FrameKind, frame
-from unbug.store.segment import FOOTER_HEAD, TRAILER, TRAILER_MAGIC
+from unbug.store.segment_file import FOOTER_HEAD, TRAILER, TRAILER_MAGIC
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -34,7 +34,13 @@ _CATALOGUE = re.compile(r"\b(show|information_schema|pg_\w+|duckdb_\w+|sqlite_ma
 
 
 def query(
-    reader: RunReader, sql: str, *, rows: int = 1_000_000, timeout_s: float = 60.0, made: Tables | None = None
+    reader: RunReader,
+    sql: str,
+    *,
+    rows: int = 1_000_000,
+    timeout_s: float = 60.0,
+    made: Tables | None = None,
+    all_attempts: bool = False,
 ) -> pa.Table:
     """Answer one SELECT (or DESCRIBE, SUMMARIZE, SHOW, EXPLAIN) over the documented tables.
 
@@ -42,12 +48,13 @@ def query(
         rows: At most this many rows are returned.
         timeout_s: The query is interrupted after this long.
         made: Tables made by an earlier query of the same reader, so that they need not be made again.
+        all_attempts: With the rows of steps that a later attempt did again; `made` overrides it.
     Raises:
         QueryError: it is no such statement, cannot be answered, or took too long.
     """
     import duckdb
 
-    made = Tables(reader) if made is None else made
+    made = Tables(reader, all_attempts=all_attempts) if made is None else made
     connection = duckdb.connect(":memory:")
     try:
         try:

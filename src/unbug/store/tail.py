@@ -3,22 +3,18 @@ for."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from unbug.store.access import Where, read_from
 from unbug.store.frames import LOG_MAGIC, MAX_PAYLOAD, FormatError, FrameKind, scan
 from unbug.store.rows import Rows, decode_blobs, decode_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["LogTail", "Part", "Sorted", "read_from"]
-
-MAX_LOG = 1 << 30
-"""A log is rolled at 4 MiB plus one flush; one of a gigabyte is none of ours."""
+__all__ = ["LogTail", "Part", "Sorted"]
 
 
 class Part(NamedTuple):
@@ -34,28 +30,10 @@ class Part(NamedTuple):
     values: NDArray[np.float64]
 
 
-def read_from(path: Path, offset: int, *, limit: int = MAX_LOG) -> bytes:
-    """The bytes of a file from `offset`; at most `limit`."""
-    fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0))
-    try:
-        size = min(os.fstat(fd).st_size - offset, limit)
-        parts = []
-        while size > 0:
-            part = os.pread(fd, size, offset)
-            if not part:
-                break
-            parts.append(part)
-            offset += len(part)
-            size -= len(part)
-        return b"".join(parts)
-    finally:
-        os.close(fd)
-
-
 class LogTail:
     """One live log, as far as it was read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Where) -> None:
         self.path, self.offset = path, 0
         self.rows: dict[int, list[Rows]] = {}
         self.blobs: list[Rows] = []

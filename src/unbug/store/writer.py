@@ -7,9 +7,11 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unbug.store.attempts import begin_attempt
 from unbug.store.contract import GroupKind
 from unbug.store.definitions import Encoder
 from unbug.store.folders import WRITERS
@@ -48,7 +50,8 @@ def _after_fork() -> None:
         writer._disown()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):  # Windows has neither.
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class RunWriter:
@@ -61,13 +64,15 @@ class RunWriter:
         header: Mapping[str, Any],
         *,
         first: bool,
+        started_ns: int | None = None,
         disk_bytes: int,
         clock_ns: Callable[[], int],
         roll_bytes: int = ROLL_BYTES,
         roll_flushes: int = ROLL_FLUSHES,
     ) -> None:
         self.path, self.folder = path, path / WRITERS / writer_id
-        self._clock_ns, self._first, self._disk_bytes = clock_ns, first, disk_bytes
+        self._clock_ns, self.first, self._disk_bytes = clock_ns, first, disk_bytes
+        self.attempt, self._started_ns = int(header.get("attempt", 0)), started_ns
         self._roll_bytes, self._roll_flushes = roll_bytes, roll_flushes
         self._queue: list[Queued] = []
         self._events: list[tuple[Any, ...]] = []
@@ -251,9 +256,9 @@ class RunWriter:
 
     def status(self, status: Status) -> None:
         """Replace the run's status file atomically (the first writer only)."""
-        if self._first and not self._closed:
+        if self.first and not self._closed:
             try:
-                write_status(self.path, status)
+                write_status(self.path, replace(status, attempt=self.attempt, started_ns=self._started_ns))
             except OSError as error:
                 self._losses.disk(error)
 
@@ -314,17 +319,23 @@ def open_writer(
     roll_flushes: int = ROLL_FLUSHES,
 ) -> RunWriter:
     """Open a run folder for writing by this process. Every call makes a writer of its own, with files of its
-    own.
+    own; these are made with the first row or event, so a process that has nothing to say leaves none.
 
     Args:
-        rank, attempt, node, role: Who this is among the run's processes.
-        first: Whether this writer keeps the run's status file.
+        rank, attempt, node, role: Who this is among the run's processes. An attempt after the first goes on
+            with a run that ended: see `next_attempt`.
+        first: Whether this writer keeps the run's status file. The first one of a further attempt sets the
+            status back to running; if several processes claim that, one is heard.
         disk_bytes: Disk budget of the run; a fifth of it is for detail, which is thinned beyond.
         roll_bytes, roll_flushes: When a live log is closed and may be turned into segments.
     Raises:
         NotARunError: there is no run.
+        UsageError: a later attempt has begun.
     """
     read_manifest(path)
+    started_ns: int | None = None
+    if first and attempt:
+        first, started_ns = begin_attempt(path, attempt, wall_ns=wall_ns)
     who = process_identity()
     header = {
         "rank": rank,
@@ -341,6 +352,7 @@ def open_writer(
         writer_id,
         header,
         first=first,
+        started_ns=started_ns,
         disk_bytes=disk_bytes,
         clock_ns=clock_ns,
         roll_bytes=roll_bytes,

@@ -3,7 +3,7 @@
 from unbug.types.event import Event, Phase
 from unbug.types.finding import SCHEMA, Evidence, Finding, FindingState, Severity, Source, fingerprint
 from unbug.types.place import Place, PlaceKind
-from unbug.types.run import FORMAT_VERSION, Run, RunState, Status, Training
+from unbug.types.run import FORMAT_VERSION, Attempt, Run, RunState, Status, Training
 from unbug.types.series import (
     DERIVED_STATISTICS,
     STORED_STATISTICS,
@@ -17,6 +17,7 @@ __all__ = [
     "FORMAT_VERSION",
     "SCHEMA",
     "STORED_STATISTICS",
+    "Attempt",
     "Event",
     "Evidence",
     "Finding",

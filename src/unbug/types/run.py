@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["FORMAT_VERSION", "Run", "RunState", "Status", "Training"]
+__all__ = ["FORMAT_VERSION", "Attempt", "Run", "RunState", "Status", "Training"]
 
 FORMAT_VERSION = 1
 """Version of the run folder. A reader opens this one and all released before it."""
@@ -54,6 +54,9 @@ class Status:
         exit_code: The program's own; None while it runs, or when nobody saw it end.
         findings: Number of open findings by severity, as last diagnosed.
         lost: What could not be kept, in words; empty if nothing.
+        attempt: Which attempt at the run this is about, from 0; the store fills it in.
+        started_ns: When that attempt began, by the wall clock; None for the first one, which began with the
+            run.
     """
 
     state: RunState
@@ -70,6 +73,30 @@ class Status:
     findings: Mapping[str, int] = field(default_factory=dict)
     lost: tuple[str, ...] = ()
     message: str = ""
+    attempt: int = 0
+    started_ns: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One attempt at a run: from its start, or a resumption, to its end.
+
+    Args:
+        number: From 0.
+        state: How it ended; `running` for the one that lives.
+        started_ns, ended_ns: Wall clock, nanoseconds since the epoch; the end is None where nobody saw it.
+        hosts: Machines whose processes wrote in it.
+        ranks: Their ranks.
+    """
+
+    number: int
+    state: RunState
+    started_ns: int
+    ended_ns: int | None = None
+    exit_code: int | None = None
+    message: str = ""
+    hosts: tuple[str, ...] = ()
+    ranks: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
