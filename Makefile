@@ -26,7 +26,7 @@ help: ## this list
 env: $(READY) ## the environment in .venv: torch, the development tools, unbug itself
 
 # torch goes first and by its exact version: asked for by another package, it would be whatever build is newest.
-$(READY): pyproject.toml
+$(READY): pyproject.toml setup.py $(wildcard src/unbug/numerics/kernel/*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "unbug needs Python 3.11 or newer, $(PYTHON) is $$($(PYTHON) -V 2>&1); try: make PYTHON=python3.12" >&2; exit 1; }
 	@echo "making $(VENV) (once; some minutes)"

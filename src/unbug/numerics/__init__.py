@@ -2,12 +2,16 @@
 
 from unbug.numerics.exponents import exponent_counts
 from unbug.numerics.histogram import decode_histogram, encode_histogram
+from unbug.numerics.native import KINDS, Kernel, Memory, kernel_state, open_kernel, use_instructions
 from unbug.numerics.statistics import derive, merge
 from unbug.numerics.streak import first_streak
 from unbug.numerics.summary import CHUNK, Scratch, chunked, summarize
 
 __all__ = [
     "CHUNK",
+    "KINDS",
+    "Kernel",
+    "Memory",
     "Scratch",
     "chunked",
     "decode_histogram",
@@ -15,6 +19,9 @@ __all__ = [
     "encode_histogram",
     "exponent_counts",
     "first_streak",
+    "kernel_state",
     "merge",
+    "open_kernel",
     "summarize",
+    "use_instructions",
 ]

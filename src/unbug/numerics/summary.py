@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from unbug.numerics.native import Kernel, open_kernel
+
 __all__ = ["CHUNK", "Scratch", "chunked", "summarize"]
 
 CHUNK = 32768
@@ -31,12 +33,14 @@ Chunks = Callable[[], Iterable[Array]]
 class Scratch:
     """Buffers that are made once and used for every array; not for two threads at a time.
 
-    `wide` is for the caller, to convert a chunk into.
+    `wide` is for the caller, to convert a chunk into. `kernel` is the native kernel where there is one; what
+    it computes needs no chunks.
     """
 
-    __slots__ = ("mask", "ones", "other", "wide", "work")
+    __slots__ = ("kernel", "mask", "ones", "other", "wide", "work")
 
     def __init__(self) -> None:
+        self.kernel: Kernel | None = open_kernel()
         self.mask = np.empty(CHUNK, dtype=np.bool_)
         self.other = np.empty(CHUNK, dtype=np.bool_)
         self.ones: dict[np.dtype[np.floating], Array] = {

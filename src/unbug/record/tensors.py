@@ -12,7 +12,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unbug.numerics import CHUNK, Scratch, chunked, exponent_counts, summarize
+from unbug.numerics import (
+    CHUNK,
+    KINDS,
+    Memory,
+    Scratch,
+    chunked,
+    encode_histogram,
+    exponent_counts,
+    open_kernel,
+    summarize,
+)
 
 __all__ = [
     "Exponents",
@@ -23,15 +33,19 @@ __all__ = [
     "flat_view",
     "local",
     "reason_unseen",
+    "squares_of",
     "statistics_of",
+    "summary_of",
 ]
 
 Statistics = tuple[float, ...]
 Exponents = tuple[int, NDArray[np.int64], int, int, int]
+Shape = tuple[list[int], list[int]]
 
 _DIRECT = {torch.float32, torch.float64}
 _WIDENED = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
 _INTEGERS = {torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
+_KINDS = {getattr(torch, name): number for name, number in KINDS.items()}
 _PLAIN = {torch.Tensor, torch.nn.Parameter, torch.nn.Buffer}
 _EXPONENTS_LOOKED_AT = 32768
 
@@ -92,6 +106,119 @@ def statistics_of(
     Raises:
         Unseen: the tensor is sparse, complex, a subclass, or of a type without values.
     """
+    kernel = scratch.kernel
+    if kernel is not None:
+        memory, shape = _memory(tensor)
+        return kernel.summary(memory, limits=limits, shape=shape)
+    return _statistics_by_numpy(tensor, scratch, limits)
+
+
+def summary_of(
+    tensor: torch.Tensor, scratch: Scratch, *, limits: tuple[float, float] | None = None
+) -> tuple[Statistics, bytes]:
+    """Stored statistics and packed exponents of a floating-point tensor on the CPU, in one pass over it.
+
+    Raises:
+        Unseen: as `exponents_of`.
+    """
+    kernel = scratch.kernel
+    if kernel is not None:
+        memory, shape = _memory(tensor)
+        if tensor.dtype in _INTEGERS:
+            raise Unseen("integers")
+        return kernel.packed(memory, limits=limits, shape=shape)
+    first, counts, zeros, nonfinite, looked_at = exponents_of(tensor)
+    found = _statistics_by_numpy(tensor, scratch, limits)
+    return found, encode_histogram(first, counts.tolist(), zeros, nonfinite, looked_at)
+
+
+def squares_of(tensor: torch.Tensor, scratch: Scratch) -> float:
+    """Sum of squares over a tensor on the CPU, in double precision where the kernel is at hand.
+
+    Raises:
+        Unseen: as `statistics_of`.
+    """
+    kernel = scratch.kernel
+    if kernel is not None:
+        memory, shape = _memory(tensor)
+        return kernel.squares(memory, shape=shape)
+    reason = reason_unseen(tensor)
+    if reason:
+        raise Unseen(reason)
+    values = tensor.detach().reshape(-1)
+    if values.dtype not in _DIRECT:
+        values = values.float()
+    array = values.numpy()
+    with np.errstate(all="ignore"):
+        return float(np.dot(array, array))
+
+
+def exponents_of(tensor: torch.Tensor, *, looked_at: int = _EXPONENTS_LOOKED_AT) -> Exponents:
+    """Exponent counts, and the number of elements looked at: all by the kernel, else an even sample.
+
+    Args:
+        looked_at: About as many elements at most where the kernel is not at hand.
+    Raises:
+        Unseen: as `statistics_of`; integers have no exponents.
+    """
+    kernel = open_kernel()
+    if kernel is not None:
+        memory, shape = _memory(tensor)
+        if tensor.dtype in _INTEGERS:
+            raise Unseen("integers")
+        return (*kernel.counts(memory, shape=shape), memory[1])
+    reason = reason_unseen(tensor)
+    if reason or tensor.dtype in _INTEGERS:
+        raise Unseen(reason or "integers")
+    flat = flat_view(tensor.detach())
+    if flat is None:
+        flat = tensor.detach().reshape(-1)
+    stride = -(-flat.numel() // looked_at) if flat.numel() else 1
+    some = flat[::stride]
+    some = some.to(_WIDENED.get(some.dtype, some.dtype))
+    array = np.ascontiguousarray(some.numpy())
+    return (*exponent_counts(array), array.size)
+
+
+def _memory(tensor: torch.Tensor) -> tuple[Memory, Shape | None]:
+    """Where a tensor lies, for the kernel; with sizes and strides where its elements do not lie side by side.
+
+    Raises:
+        Unseen: it lies nowhere that the kernel could read.
+    """
+    kind = _KINDS.get(tensor.dtype)
+    if kind is None or type(tensor) not in _PLAIN or not tensor.is_cpu or tensor.layout != torch.strided:
+        reason = reason_unseen(tensor)
+        if reason or kind is None or not tensor.is_cpu:
+            raise Unseen(reason or "not on the CPU")
+    try:
+        data, elements = tensor.data_ptr(), tensor.numel()
+        shape = None if tensor.is_contiguous() else _shape(tensor)
+    except RuntimeError as error:
+        raise Unseen(reason_unseen(tensor) or "without memory of its own") from error
+    if not data and elements:
+        raise Unseen("without memory of its own")
+    return (data, elements, kind), shape
+
+
+def _shape(tensor: torch.Tensor) -> Shape | None:
+    """Sizes and strides, the smallest stride last; None where elements lie side by side in another order."""
+    pairs = sorted(
+        ((stride, size) for stride, size in zip(tensor.stride(), tensor.shape, strict=True) if size != 1),
+        reverse=True,
+    )
+    expected = 1
+    for stride, size in reversed(pairs):
+        if stride != expected:
+            return [size for _, size in pairs], [stride for stride, _ in pairs]
+        expected *= size
+    return None
+
+
+def _statistics_by_numpy(
+    tensor: torch.Tensor, scratch: Scratch, limits: tuple[float, float] | None
+) -> Statistics:
+    """The same without the kernel."""
     if tensor.dtype == torch.float32 and tensor.is_contiguous() and tensor.layout == torch.strided:
         try:
             return summarize(chunked(tensor.detach().numpy().reshape(-1)), scratch, limits=limits)
@@ -105,25 +232,6 @@ def statistics_of(
         return summarize(chunked(flat.numpy()), scratch, limits=limits)
     whole = tensor.detach()
     return summarize(lambda: _converted(whole, flat, scratch), scratch, limits=limits)
-
-
-def exponents_of(tensor: torch.Tensor, *, looked_at: int = _EXPONENTS_LOOKED_AT) -> Exponents:
-    """Exponent counts of at most about `looked_at` elements, evenly spread over the tensor, and their number.
-
-    Raises:
-        Unseen: as `statistics_of`; integers have no exponents.
-    """
-    reason = reason_unseen(tensor)
-    if reason or tensor.dtype in _INTEGERS:
-        raise Unseen(reason or "integers")
-    flat = flat_view(tensor.detach())
-    if flat is None:
-        flat = tensor.detach().reshape(-1)
-    stride = -(-flat.numel() // looked_at) if flat.numel() else 1
-    some = flat[::stride]
-    some = some.to(_WIDENED.get(some.dtype, some.dtype))
-    array = np.ascontiguousarray(some.numpy())
-    return (*exponent_counts(array), array.size)
 
 
 def flat_view(tensor: torch.Tensor) -> torch.Tensor | None:
