@@ -15,46 +15,68 @@ if TYPE_CHECKING:
     from unbug.hooks.frames import user_frame
     from unbug.hooks.heap import living
     from unbug.hooks.hub import Hub
+    from unbug.hooks.late import Late
     from unbug.hooks.launcher import run_program
+    from unbug.hooks.libraries import library_taps
+    from unbug.hooks.logs import FileCall, LogListener, PutCall
     from unbug.hooks.program import Program, ProgramEnd, find_module, find_script
     from unbug.hooks.shims import Check, self_test
     from unbug.hooks.table import Patch
+    from unbug.hooks.values import addresses, all_finite, is_tensor, tensor_number
 
 __all__ = [
     "Check",
+    "FileCall",
     "Frame",
     "Hub",
+    "Late",
     "Listener",
+    "LogListener",
     "LossCall",
     "Patch",
     "Program",
     "ProgramEnd",
+    "PutCall",
+    "addresses",
+    "all_finite",
     "cell_name",
     "child_environment",
     "find_module",
     "find_script",
+    "is_tensor",
+    "library_taps",
     "living",
     "named_cells",
     "run_program",
     "self_test",
+    "tensor_number",
     "user_frame",
     "when_torch_loads",
 ]
 
 _HOMES = {
     "Check": "shims",
+    "FileCall": "logs",
     "Hub": "hub",
+    "Late": "late",
+    "LogListener": "logs",
     "Patch": "table",
     "Program": "program",
     "ProgramEnd": "program",
+    "PutCall": "logs",
+    "addresses": "values",
+    "all_finite": "values",
     "cell_name": "cells",
     "child_environment": "children",
     "find_module": "program",
     "find_script": "program",
-    "named_cells": "cells",
+    "is_tensor": "values",
+    "library_taps": "libraries",
     "living": "heap",
+    "named_cells": "cells",
     "run_program": "launcher",
     "self_test": "shims",
+    "tensor_number": "values",
     "user_frame": "frames",
     "when_torch_loads": "children",
 }

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from unbug.interop.flat import Flat, flat
+from unbug.interop.taken import Interop
 
-__all__ = ["Flat", "flat"]
+__all__ = ["Interop"]

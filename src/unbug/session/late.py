@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["LateWriter"]
 
 MAX_HELD = 50_000
-_ASIDES = frozenset({"seeds", "precision", "compile", "environment", "places"})
+_ASIDES = frozenset({"seeds", "precision", "compile", "environment", "places", "hyperparameters"})
 """Kinds of events that every process with torch has, and that are not worth a writer."""
 
 

@@ -1,4 +1,4 @@
-"""Watching torch: made when the program has imported it, and not before."""
+"""Watching torch, made when the program has imported it and not before; and what it logs and saves."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import torch
 
     from unbug.hooks import Hub
+    from unbug.interop import Interop
     from unbug.record import Recorder
     from unbug.session.faults import Faults
     from unbug.store import Writer
@@ -29,6 +30,7 @@ class Observer:
         self._budget, self._every = budget, every
         self._hub: Hub | None = None
         self._recorder: Recorder | None = None
+        self._interop: Interop | None = None
         self._position: Callable[[], tuple[int, int, int, int]] = lambda: NOWHERE
         self.asked = False
 
@@ -44,9 +46,20 @@ class Observer:
         """Whether torch is being watched."""
         return self._recorder is not None
 
+    def listen(self) -> None:
+        """Take in what the program logs, sets and saves by other libraries from now on. Idempotent."""
+        if self._interop is not None:
+            return
+        with self._faults.guard("watching other libraries"):
+            from unbug.interop import Interop
+
+            interop = self._interop = Interop(self._writer, self.position, self._faults.report)
+            interop.install()
+
     def begin(self) -> None:
         """Load what watches, and install it. What fails here leaves the program unwatched, and running."""
         self.asked = True
+        self.listen()
         with self._faults.guard("watching torch"):
             from unbug.hooks import Hub
             from unbug.record import Recorder
@@ -79,10 +92,15 @@ class Observer:
         if self._recorder is not None:
             with self._faults.guard("coverage"):
                 found = dict(self._recorder.coverage())
+        if self._interop is not None:
+            found["unseen"] = [*found.get("unseen", ()), *self._interop.coverage()]
         return found
 
     def end(self) -> None:
-        """Undo everything in torch, then let the recorder write what it holds. Idempotent."""
+        """Undo everything in torch and elsewhere, then let what is held be written. Idempotent."""
+        if self._interop is not None:
+            with self._faults.guard("watching other libraries"):
+                self._interop.close()
         hub, self._hub = self._hub, None
         if hub is not None:
             with self._faults.guard("unhooking"):
@@ -95,5 +113,7 @@ class Observer:
         """In a forked child: nothing is watched there."""
         hub, self._hub = self._hub, None
         self._recorder, self._position = None, lambda: NOWHERE
+        if self._interop is not None:
+            self._interop.remove()
         if hub is not None:
             hub.remove()
