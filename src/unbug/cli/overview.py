@@ -36,16 +36,23 @@ def overview(reader: Reader) -> dict[str, Any]:
         "command": facts.get("command"),
         "facts": facts,
         "trainings": [_training(reader, one) for one in reader.trainings()],
-        "user_series": sorted({series.name for series in reader.series() if series.origin == "user"}),
+        "user_series": sorted(reader.names(origin="user")),
         "findings": dict(status.findings),
         "stated": [dict(event.fields) for event in reader.events("finding")],
-        "crash": next((dict(event.fields) for event in reversed(reader.events("crash"))), None),
+        "crash": _crash(reader),
         "faults": [dict(event.fields) for event in reader.events("fault")],
         "lost": list(status.lost),
         "coverage": dict(coverage[-1].fields) if coverage else {},
         "size_bytes": size,
         "live": status.state is RunState.RUNNING,
     }
+
+
+def _crash(reader: Reader) -> dict[str, Any] | None:
+    """What ended the last attempt; those before it were gone on with."""
+    last = reader.attempts()[-1].number
+    crashes = (event.fields for event in reversed(reader.events("crash")) if event.attempt == last)
+    return next((dict(fields) for fields in crashes), None)
 
 
 def _training(reader: Reader, training: Any) -> dict[str, Any]:

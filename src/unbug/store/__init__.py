@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from unbug.store.folders import create_run, default_directory, label
     from unbug.store.gc import Collected, collect
     from unbug.store.identity import new_id, process_identity
+    from unbug.store.mediafiles import MediaFiles
+    from unbug.store.mediaview import MediaItem, media_items
     from unbug.store.reader import RunReader, open_reader
     from unbug.store.sql import query
     from unbug.store.tabular import Tables, tables
@@ -28,6 +30,8 @@ __all__ = [
     "Curve",
     "ExportFormat",
     "GroupKind",
+    "MediaFiles",
+    "MediaItem",
     "Points",
     "Reader",
     "RunReader",
@@ -42,6 +46,7 @@ __all__ = [
     "find_run",
     "label",
     "list_runs",
+    "media_items",
     "new_id",
     "next_attempt",
     "open_reader",
@@ -55,6 +60,8 @@ __all__ = [
 _HOME = {
     "Collected": "gc",
     "ExportFormat": "export",
+    "MediaFiles": "mediafiles",
+    "MediaItem": "mediaview",
     "Tables": "tabular",
     "collect": "gc",
     "export_table": "export",
@@ -68,6 +75,7 @@ _HOME = {
     "find_run": "catalogue",
     "label": "folders",
     "list_runs": "catalogue",
+    "media_items": "mediaview",
     "new_id": "identity",
     "next_attempt": "attempts",
     "open_reader": "reader",

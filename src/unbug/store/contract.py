@@ -143,6 +143,10 @@ class Reader(Protocol):
 
     def series(self) -> tuple[Series, ...]: ...
 
+    def names(self, *, origin: str | None = None) -> frozenset[str]:
+        """The names of all series (of one origin): cheap, however many series there are."""
+        ...
+
     def find(self, *, name: str | None = None, place: str | None = None, statistic: str | None = None,
              origin: str | None = None, training: int | None = None) -> tuple[Series, ...]:  # fmt: skip
         """Series by exact name, place path, statistic, origin; `training` keeps those with rows in that

@@ -197,12 +197,15 @@ _SIMPLE = frozenset({"path", "kind", "training", "class_name", "dtype", "order"}
 
 def _checked(fields: Any) -> dict[str, Any]:
     """The fields of a place, of which it is known now that one can be made."""
-    if not isinstance(fields, dict) or not isinstance(fields["kind"], str):
+    if not isinstance(fields, dict) or "path" not in fields or not isinstance(fields.get("kind"), str):
         raise TypeError("a place has fields")
     for name in fields.keys() - _SIMPLE:
         if name == "shape":
             if not all(isinstance(size, int) for size in fields[name]):
                 raise TypeError(f"a shape is not {fields[name]!r:.40}")
+        elif name == "parent":
+            if not isinstance(fields[name], str):
+                raise TypeError(f"a parent is not {fields[name]!r:.40}")
         else:
             _place(fields)
             break

@@ -63,6 +63,11 @@ class RunReader:
         return tuple([self._writers_fault, *said] if self._writers_fault else said)
 
     @property
+    def root(self) -> Where:
+        """Its files. For this room only."""
+        return self._root
+
+    @property
     def sources(self) -> tuple[Source, ...]:
         """The writers of the run, by rank and attempt. For this room only."""
         return tuple(self._sources.values())
@@ -119,9 +124,9 @@ class RunReader:
         """Every series once, over all writers."""
         return self._series().every()
 
-    def names(self) -> frozenset[str]:
-        """The names of all series: cheap where there are many."""
-        return self._series().names
+    def names(self, *, origin: str | None = None) -> frozenset[str]:
+        """See `contract.Reader.names`."""
+        return self._series().names(origin)
 
     def find(
         self,

@@ -165,6 +165,21 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("ignore_index", pa.int64()),
         ]
     ),
+    "media": pa.schema(
+        [
+            *_EVENT[1:],
+            ("name", _TEXT),
+            ("media", _TEXT),
+            ("index", pa.int64()),
+            ("caption", _TEXT),
+            ("user_step", pa.float64()),
+            ("file", _TEXT),
+            ("size_bytes", pa.int64()),
+            ("kept", pa.bool_()),
+            ("preview", _TEXT),
+            ("facts", _TEXT),
+        ]
+    ),
     "console": pa.schema(
         [
             ("time", _TIME),

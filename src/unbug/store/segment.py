@@ -31,9 +31,14 @@ from unbug.store.tail import Part
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Segment"]
+__all__ = ["Segment", "pairs_of"]
 
 _serials = itertools.count()
+
+
+def pairs_of(keys: NDArray[Any]) -> NDArray[np.int64]:
+    """`(pairs,)`: each group with each training there is, once, as `group << 32 | training + 2**31`."""
+    return np.unique((keys["group"].astype(np.int64) << 32) + keys["training"].astype(np.int64) + (1 << 31))
 
 
 class Segment:
@@ -152,10 +157,9 @@ class Segment:
             rows = rows * np.clip((last - first) / (high - low), 0, 1)
         return int(rows.sum())
 
-    def trainings(self) -> NDArray[Any]:
-        """`(pairs, 2)`: each group with each training in which it has rows, once."""
-        pairs = np.stack([self.counts["group"].astype(np.int64), self.counts["training"]], axis=1)
-        return np.unique(pairs, axis=0)
+    def trainings(self) -> NDArray[np.int64]:
+        """`(pairs,)`: each group with each training in which it has rows, once; see `pairs_of`."""
+        return pairs_of(self.counts)
 
     def first_steps(self) -> Mapping[int, int]:
         """The lowest step, from 0, that each training has a row of."""

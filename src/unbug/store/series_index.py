@@ -36,21 +36,24 @@ class SeriesIndex:
     def __init__(self, sources: Sequence[Source], folded: Mapping[int, int]) -> None:
         self._sources, self._folded = sources, folded
         self._templates: dict[str, list[tuple[Source, int, list[int]]]] = {}
+        self._origins: dict[str, set[str]] = {}
         self._groups: dict[int, Mapping[int, Sequence[int]]] = {}
         for source in sources:
             for number, template in enumerate(source.definitions.templates):
                 columns: dict[str, list[int]] = {}
-                for at, names in enumerate(template.names):
-                    columns.setdefault(names[0], []).append(at)
+                for at, (name, _, _, origin, _) in enumerate(template.names):
+                    columns.setdefault(name, []).append(at)
+                    self._origins.setdefault(name, set()).add(origin)
                 for name, found in columns.items():
                     self._templates.setdefault(name, []).append((source, number, found))
         self._named: dict[str, dict[Identity, tuple[Series, list[Column]]]] = {}
         self._every: tuple[Series, ...] | None = None
 
-    @property
-    def names(self) -> frozenset[str]:
-        """The names of all series."""
-        return frozenset(self._templates)
+    def names(self, origin: str | None = None) -> frozenset[str]:
+        """The names of all series, or of those of one origin."""
+        return frozenset(
+            name for name, origins in self._origins.items() if origin is None or origin in origins
+        )
 
     def entries(self, name: str | None = None) -> Iterable[Entry]:
         """The series of a name, or all, in the order of first mention; with each where it is."""

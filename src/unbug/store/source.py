@@ -163,17 +163,18 @@ class Source:
         if self._trainings is None:
             self._trainings = {}
             for pairs in self._group_trainings():
-                for number, training in pairs.tolist():
+                for pair in pairs.tolist():
+                    number, training = pair >> 32, (pair & 0xFFFFFFFF) - (1 << 31)
                     self._trainings.setdefault(number, set()).add(training)
         return self._trainings.get(group, set())
 
-    def _group_trainings(self) -> Iterator[NDArray[Any]]:
+    def _group_trainings(self) -> Iterator[NDArray[np.int64]]:
+        from unbug.store.segment import pairs_of
+
         for segment in self._files.segments.values():
             yield segment.trainings()
         for tail in self._tails():
-            keys = tail.rows.keys
-            pairs = np.stack([keys["group"].astype(np.int64), keys["training"]], axis=1)
-            yield np.unique(pairs, axis=0)
+            yield pairs_of(tail.rows.keys)
 
     def first_steps(self) -> Mapping[int, int]:
         """The lowest step, from 0, that each training has a row of."""

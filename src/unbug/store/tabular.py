@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from unbug.store.mediaview import media_items
 from unbug.store.records import from_records, json_text
 from unbug.store.schemas import SCHEMAS
 from unbug.store.values import PHASES, histograms, scalars, series_fields, summaries
@@ -152,6 +153,34 @@ def _of_kind(kind: str, name: str) -> Callable[[RunReader], pa.Table]:
     return make
 
 
+def _media(reader: RunReader) -> pa.Table:
+    records = [
+        {
+            "time": one.time_ns,
+            "training": one.training,
+            "step": one.step,
+            "micro": 0,
+            "phase": PHASES[one.phase],
+            "rank": one.rank,
+            "attempt": one.attempt,
+            "name": one.name,
+            "media": one.kind,
+            "index": one.index,
+            "caption": one.caption,
+            "user_step": one.user_step,
+            "file": one.file,
+            "size_bytes": one.size_bytes,
+            "kept": one.kept,
+            "preview": one.fields.get("preview"),
+            "facts": json_text(
+                {key: value for key, value in one.fields.items() if key not in ("caption", "preview")}
+            ),
+        }
+        for one in media_items(reader)
+    ]
+    return from_records("media", records)
+
+
 _MAKERS: dict[str, Callable[[RunReader], pa.Table]] = {
     "run": _run,
     "attempts": _attempts,
@@ -160,6 +189,7 @@ _MAKERS: dict[str, Callable[[RunReader], pa.Table]] = {
     "series": _series,
     "events": _events,
     "loss_calls": _of_kind("loss_call", "loss_calls"),
+    "media": _media,
     "console": _of_kind("console", "console"),
 }
 _OF_VALUES = {"scalars": scalars, "summaries": summaries, "histograms": histograms}
