@@ -17,6 +17,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.machinery import SourceFileLoader, SourcelessFileLoader
 from types import CodeType, ModuleType, TracebackType
 from typing import NoReturn
@@ -62,6 +63,7 @@ def run_program(program: Program, *, before_exit: Callable[[ProgramEnd], int | N
         status = 128 + signal.SIGINT if interrupted else 1 if code is None else code
         finish(ProgramEnd(state="interrupted" if interrupted else "failed", exit_code=status, error=error))
         if interrupted:
+            finish.interrupted = True
             _raise_silently(error)
         raise SystemExit(status) from None
     finish(ProgramEnd(state="finished", exit_code=0))
@@ -74,6 +76,7 @@ class _Finish:
 
     def __init__(self, before_exit: Callable[[ProgramEnd], int | None]) -> None:
         self.code: int | None = None
+        self.interrupted = False
         self._before_exit = before_exit
         self._process = os.getpid()
         atexit.register(self._last)  # registered first, so called last
@@ -108,10 +111,19 @@ class _Finish:
     _forced: int | None = None
 
     def _last(self) -> None:
+        if self.interrupted and os.getpid() == self._process:
+            _end_by_signal()
         if self._forced is not None and os.getpid() == self._process:
             for stream in (sys.stdout, sys.stderr):
                 _flush(stream)
             os._exit(self._forced)  # nothing else can change the exit code here
+
+
+def _end_by_signal() -> None:
+    """Have the interpreter end by SIGINT. It noted that an interrupt was not caught, but forgets this when
+    another thread, such as a diagnosis that is late, executes a text; so it comes to note it again."""
+    with suppress(KeyboardInterrupt):
+        exec("raise KeyboardInterrupt")
 
 
 def _flush(stream: object) -> None:

@@ -9,19 +9,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unbug.session.begin import run
+    from unbug.session.begin import attach_program, run
     from unbug.session.cell import notebook_name, run_in_notebook
     from unbug.session.children import attach_child
     from unbug.session.command import run_command
     from unbug.session.live import reaches
+    from unbug.session.media_data import Audio, Histogram, Table, Text
+    from unbug.session.media_images import Figure, Image
     from unbug.session.rules import rule_settings
     from unbug.session.session import Session
     from unbug.session.view import RunView, open_run
 
 __all__ = [
+    "Audio",
+    "Figure",
+    "Histogram",
+    "Image",
     "RunView",
     "Session",
+    "Table",
+    "Text",
     "attach_child",
+    "attach_program",
     "notebook_name",
     "open_run",
     "reaches",
@@ -32,9 +41,16 @@ __all__ = [
 ]
 
 _HOME = {
+    "Audio": "media_data",
+    "Figure": "media_images",
+    "Histogram": "media_data",
+    "Image": "media_images",
     "RunView": "view",
     "Session": "session",
+    "Table": "media_data",
+    "Text": "media_data",
     "attach_child": "children",
+    "attach_program": "begin",
     "notebook_name": "cell",
     "open_run": "view",
     "reaches": "live",

@@ -17,9 +17,11 @@ from unbug.session.session import Session
 from unbug.settings import resolve
 
 if TYPE_CHECKING:
+    from unbug.session.children import ChildRecording
     from unbug.session.recording import Recording
+    from unbug.settings import Settings
 
-__all__ = ["run"]
+__all__ = ["attach_program", "run"]
 
 
 def run(
@@ -32,6 +34,7 @@ def run(
     disk: int | str | None = None,
     quiet: bool | None = None,
     strict: bool | None = None,
+    resume: str | os.PathLike[str] | None = None,
 ) -> Session:
     """Begin to record; best as `with unbug.run() as run:`.
 
@@ -46,8 +49,11 @@ def run(
         disk: Size in bytes, or such as `"200MB"`, above which old detail is thinned.
         quiet: Say nothing, neither live nor at the end.
         strict: Let a failure of unbug itself stop the program.
+        resume: Go on with this run as its next attempt; `"auto"` for the newest unfinished one of the same
+            program, arguments and folder.
     Raises:
-        UsageError: a run is open already.
+        UsageError: a run is open already, or the run to resume is still running.
+        RunNotFoundError: there is no run to resume.
         SettingError: a setting has a value that it cannot have.
         StoreError: the run's folder cannot be made.
     """
@@ -60,12 +66,12 @@ def run(
         "disk": disk,
         "quiet": quiet,
         "strict": strict,
+        "resume": None if resume is None else os.fspath(resume),
     }
     settings = resolve(flags, spelling="")
     if not settings["enabled"]:
         return Session(None, owns=False)
     from unbug.session.children import attach_child
-    from unbug.session.recording import Recording
 
     parents = os.environ.get("UNBUG_RUN_PATH")
     if parents and current.recording() is None and Path(parents).is_dir():
@@ -77,17 +83,33 @@ def run(
         raise UsageError(
             f"a run is open already, {open_one.path}; close it first or log to it: runs do not nest"
         )
+    return Session(_begin(settings), owns=True)
+
+
+def attach_program() -> None:
+    """Record this process from now on, as `UNBUG=1` asks. Called when it has imported torch.
+
+    Nothing happens if it is recorded already, or is a command of unbug's own.
+    """
+    settings = resolve()
+    if settings["enabled"] and current.recording() is None and "unbug.cli" not in sys.modules:
+        _begin(settings, of_command=True)
+
+
+def _begin(settings: Settings, *, of_command: bool = False) -> Recording | ChildRecording:
+    from unbug.session.opening import open_recording
+
     script = _script()
-    roots = (Path(script).parent,) if script else ()
-    command = [sys.executable, *sys.orig_argv[1:]]
-    recording = Recording(
-        settings, name=Path(script).stem if script else "session", command=command, roots=roots
+    recording = open_recording(
+        settings,
+        name=Path(script).stem if script else "session",
+        command=[sys.executable, *sys.orig_argv[1:]],
+        roots=(Path(script).parent,) if script else (),
     )
-    current.begin(recording)
+    current.begin(recording, of_command=of_command)
     recording.start(main=script)
-    session = Session(recording, owns=True)
     atexit.register(_close_forgotten, weakref.ref(recording))
-    return session
+    return recording
 
 
 def _script() -> str | None:
@@ -96,7 +118,7 @@ def _script() -> str | None:
     return file if isinstance(file, str) and Path(file).is_file() else None
 
 
-def _close_forgotten(of: weakref.ref[Recording]) -> None:
+def _close_forgotten(of: weakref.ref[Recording | ChildRecording]) -> None:
     """A run that nobody closed ends with the program."""
     recording = of()
     if recording is not None and not recording.closed:

@@ -36,11 +36,10 @@ def run_in_notebook(flags: Mapping[str, Any], *, name: str) -> Session:
     open_one = current.recording()
     if open_one is not None:
         raise UsageError(f"a run is open already, {open_one.path}; `%unbug off` ends it: runs do not nest")
-    from unbug.session.recording import Recording
+    from unbug.session.opening import open_recording
 
-    recording = Recording(
-        settings, name=name, command=[Path(sys.executable or "python").name, *sys.orig_argv[1:]], roots=()
-    )
+    command = [Path(sys.executable or "python").name, *sys.orig_argv[1:]]
+    recording = open_recording(settings, name=name, command=command)
     current.begin(recording, of_command=True)
     recording.start()
     atexit.register(_close_forgotten, weakref.ref(recording))

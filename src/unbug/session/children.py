@@ -6,14 +6,18 @@ import atexit
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unbug.hooks import when_torch_loads
 from unbug.session import current
 from unbug.session.background import TICK_S, Background
 from unbug.session.ending import Ending
 from unbug.session.faults import Faults
 from unbug.session.late import LateWriter
+from unbug.session.launch import rank_of, restarts
+from unbug.session.medialog import MediaLog, media_budget
 from unbug.session.observer import Observer
 from unbug.session.redacting import RedactingWriter
 from unbug.session.sources import Sources
@@ -29,7 +33,7 @@ __all__ = ["ChildRecording", "attach_child"]
 class ChildRecording:
     """What is recorded in a child: the same as in its parent, less the console; nothing is said aloud."""
 
-    def __init__(self, path: Path, settings: Settings) -> None:
+    def __init__(self, path: Path, settings: Settings, *, attempt: int = 0) -> None:
         from unbug.privacy import Redactor
         from unbug.store import open_reader
 
@@ -37,6 +41,7 @@ class ChildRecording:
         self.path, self.run = path, reader.run
         reader.close()
         self.settings, self.closed = settings, False
+        self.attempt = attempt + restarts(os.environ)
         self._pid = os.getpid()
         self.faults = Faults(strict=settings["strict"], quiet=settings["quiet"])
         redactor = Redactor.of_process(sys.orig_argv, os.environ)
@@ -47,16 +52,33 @@ class ChildRecording:
         self.observer = Observer(self.writer, self.faults, budget=settings["budget"], every=settings["every"])
         self._sources = Sources(self.writer, redactor, how=settings["privacy.source"], roots=(settings.base,))
         self._background = Background(self.faults)
+        self._forget_torch: Callable[[], None] = lambda: None
+        self.media = MediaLog(self.path, self.writer, self.faults, budget_bytes=media_budget(settings))
         self._resources: Resources | None = None
 
     def _open(self) -> Writer:
         import socket
 
-        return open_writer_of_child(self.path, settings=self.settings, node=socket.gethostname())
+        from unbug.store import open_writer
 
-    def start(self) -> None:
-        """Begin to watch."""
-        self.observer.begin()
+        return open_writer(
+            self.path,
+            rank=rank_of(os.environ),
+            attempt=self.attempt,
+            node=socket.gethostname(),
+            role="child",
+            first=False,
+            disk_bytes=self.settings["disk"],
+        )
+
+    def start(self, *, main: str | None = None) -> None:
+        """Begin to watch.
+
+        Args:
+            main: File of the program; its source is kept by who began the run.
+        """
+        self._forget_torch = when_torch_loads(self.observer.begin)
+        self._background.every(TICK_S, "keeping media", self.media.work)
         self._background.every(TICK_S, "writing", self._write)
         self._background.every(TICK_S, "merging", self.writer.maintain)
         self._background.every(5.0, "sampling resources", self._sample)
@@ -81,8 +103,11 @@ class ChildRecording:
         if self.closed or os.getpid() != self._pid:
             return 0
         self.closed = True
+        self._forget_torch()
         self.observer.end()
         self._background.stop(0.5)
+        with self.faults.guard("keeping media"):
+            self.media.close()
         with self.faults.guard("writing the end"):
             ending = ending or Ending.of(getattr(sys, "last_value", None))
             if ending.error:
@@ -90,25 +115,11 @@ class ChildRecording:
                 self.writer.event("crash", fields, t_ns=time.monotonic_ns())
             if self._late.has_something:
                 self._sources.take_new()
-                self.writer.event("coverage", self.observer.coverage(), t_ns=time.monotonic_ns())
+                coverage = dict(self.observer.coverage())
+                coverage["unseen"] = [*coverage.get("unseen", ()), *self.media.in_words()]
+                self.writer.event("coverage", coverage, t_ns=time.monotonic_ns())
             self.writer.close(deadline_s=1.0)
         return 0
-
-
-def open_writer_of_child(path: Path, *, settings: Settings, node: str) -> Writer:
-    """A further writer of the run, under the rank that this process has by now."""
-    from unbug.store import open_writer
-
-    return open_writer(path, rank=_rank(), node=node, role="child", first=False, disk_bytes=settings["disk"])
-
-
-def _rank() -> int:
-    """Of torch.distributed if it has begun, else as the launcher said."""
-    distributed = getattr(sys.modules.get("torch"), "distributed", None)
-    if distributed is not None and distributed.is_available() and distributed.is_initialized():
-        return int(distributed.get_rank())
-    said = os.environ.get("RANK", "0")
-    return int(said) if said.isdigit() else 0
 
 
 def attach_child(run: str | os.PathLike[str]) -> None:
@@ -126,6 +137,7 @@ def attach_child(run: str | os.PathLike[str]) -> None:
     settings = resolve()
     if not settings["enabled"]:
         return
-    child = ChildRecording(Path(run), settings)
+    attempt = os.environ.get("UNBUG_ATTEMPT", "0")
+    child = ChildRecording(Path(run), settings, attempt=int(attempt) if attempt.isdigit() else 0)
     current.begin(child, of_command=True)
     child.start()

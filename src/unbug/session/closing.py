@@ -81,6 +81,8 @@ def _write_end(recording: Recording, ending: Ending) -> None:
     writer, now_ns, faults = recording.writer, time.monotonic_ns(), recording.faults
     with faults.guard("keeping the source"):
         recording.sources.take_new()
+    with faults.guard("keeping media"):
+        recording.media.close()
     with faults.guard("writing the end"):
         _say_how_it_ended(recording, ending, now_ns=now_ns)
     with faults.guard("writing"):
@@ -98,9 +100,9 @@ def _say_how_it_ended(recording: Recording, ending: Ending, *, now_ns: int) -> N
     coverage: dict[str, Any] = dict(recording.observer.coverage())
     recording.steps = sum(int(one.get("steps", 0)) for one in coverage.get("trainings", ()))
     unseen = [*coverage.get("unseen", ()), *recording.capture.coverage(), *recording.faults.told]
-    if recording.observer.absence:
-        unseen.append(recording.observer.absence)
-    coverage["unseen"] = unseen
+    if recording.absence:
+        unseen.append(recording.absence)
+    coverage["unseen"] = [*unseen, *recording.media.in_words()]
     coverage["background_cpu_s"] = round(recording.background.cpu_s, 4)
     coverage["live_looks"] = recording.live.looks
     coverage["live_cpu_s"] = round(recording.live.cpu_s, 4)
@@ -184,8 +186,8 @@ def _speak(recording: Recording, diagnosis: Diagnosis | None) -> None:
     voice = recording.voice
     if voice.is_quiet:
         return
-    if recording.observer.absence:
-        voice.say(f"unbug: {recording.observer.absence}, so there is no training in this run")
+    if recording.absence:
+        voice.say(f"unbug: {recording.absence}, so there is no training in this run")
     elif diagnosis is None:
         voice.say(f"unbug: the findings are not complete; `unbug diagnose {recording.path.name}` states them")
     else:
@@ -196,7 +198,7 @@ def _speak(recording: Recording, diagnosis: Diagnosis | None) -> None:
             voice.say(text.rstrip())
     for line in recording.writer.lost:
         voice.say(f"unbug: lost: {line}")
-    if diagnosis is None or not recording.observer.is_on:  # the findings end with it
+    if diagnosis is None or recording.absence:  # the findings end with it
         voice.say(f"unbug: run {recording.path}")
 
 

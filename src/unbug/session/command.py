@@ -34,10 +34,10 @@ def run_command(words: Sequence[str], *, settings: Settings) -> None:
     if not settings["enabled"]:
         run_program(program, before_exit=lambda end: None)
         return
-    from unbug.session.recording import Recording
+    from unbug.session.opening import open_recording
 
     command = [Path(sys.executable or "python").name, *words]
-    recording = Recording(settings, name=_name(program), command=command, roots=_roots(program))
+    recording = open_recording(settings, name=_name(program), command=command, roots=_roots(program))
     current.begin(recording, of_command=True)
     recording.start(main=program.path or None)
     try:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import platform
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 __all__ = ["first_facts", "packages", "torch_facts"]
 
 
-def first_facts(command: Sequence[str], settings: Settings, redactor: Redactor) -> dict[str, Any]:
+def first_facts(
+    command: Sequence[str], settings: Settings, redactor: Redactor, *, launch: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """What is known before the program starts; goes into the manifest."""
     listed = {name: one for name, one in settings.all.items() if name != "rules"}
     return {
         "command": redactor.argv(command),
+        "program": redactor.argv(_program(command)),
+        "launch": redactor.json(dict(launch or {})),
         "cwd": redactor.text(_current_folder()),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "executable": redactor.text(sys.executable or ""),
@@ -37,6 +41,17 @@ def first_facts(command: Sequence[str], settings: Settings, redactor: Redactor) 
         },
         "entry": _entry(command),
     }
+
+
+def _program(command: Sequence[str]) -> list[str]:
+    """The command without Python and its options: what was run, however it was started."""
+    words = list(command)
+    if not Path(words[0]).name.startswith("python"):
+        return words
+    at = 1
+    while at < len(words) and words[at].startswith("-") and words[at] not in ("-m", "-c", "-"):
+        at += 2 if words[at] in ("-W", "-X", "--check-hash-based-pycs") else 1
+    return words[at:]
 
 
 def packages() -> dict[str, str]:

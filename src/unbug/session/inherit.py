@@ -17,14 +17,16 @@ __all__ = ["Inherited"]
 class Inherited:
     """Variables set in the environment while a run is recorded."""
 
-    def __init__(self, path: Path, settings: Settings) -> None:
+    def __init__(self, path: Path, settings: Settings, *, attempt: int = 0) -> None:
         from unbug.hooks import child_environment
 
         self._set = child_environment(path)
+        if self._set:
+            self._set["UNBUG_ATTEMPT"] = str(attempt)
         for name, one in settings.all.items():
             if one.origin.startswith("--") or one.origin.endswith("=…"):
                 variable = KNOWN[name].variable
-                if variable and name not in {"dir", "name", "tags"}:
+                if variable and name not in {"dir", "name", "tags", "resume", "notify", "fail_on"}:
                     self._set[variable] = _text(one.value)
         self._before: dict[str, str | None] = {}
 

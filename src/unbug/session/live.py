@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from unbug.detect import Diagnosis, RuleSettings
     from unbug.session.voice import Voice
     from unbug.store import Reader, Writer
-    from unbug.types import Finding
+    from unbug.types import Finding, Training
 
-__all__ = ["LiveFindings", "counts", "reaches"]
+__all__ = ["FIRST_STEPS", "LiveFindings", "counts", "reaches"]
 
 SHARE = 0.001
 """Of the wall time, which a look at the whole run may take once the first looks are done: a look holds the
@@ -49,14 +49,15 @@ class LiveFindings:
         self._due: float | None = None
         self.looks, self.cpu_s = 0, 0.0
         self.last: Diagnosis | None = None
+        self.trainings: tuple[Training, ...] = ()
 
-    def look(self) -> None:
-        """Look if it is time to; called every tick."""
+    def look(self) -> bool:
+        """Look if it is time to; called every tick. True if it was."""
         now, (training, step, _, _) = time.monotonic(), self._position()
         if self._due is None and training >= 0 and (training > 0 or step >= FIRST_STEPS):
             self._due = now + FIRST_S
         if self._due is None or now < self._due:
-            return
+            return False
         from unbug.detect import diagnose  # what loading costs is paid once, and no measure of the next look
 
         began = time.thread_time()
@@ -65,6 +66,7 @@ class LiveFindings:
         self.looks, self.cpu_s = self.looks + 1, self.cpu_s + spent
         gap_s = max(spent / SHARE, EARLY_S[0])
         self._due = time.monotonic() + min([gap_s, *EARLY_S[self.looks - 1 : self.looks]])
+        return True
 
     def _diagnose(self, diagnose: Callable[..., Diagnosis]) -> None:
         from unbug.store import open_reader
@@ -74,6 +76,7 @@ class LiveFindings:
         elif not self._reader.refresh():
             return
         self.last = diagnose(self._reader, live=True, settings=self._settings())
+        self.trainings = self._reader.trainings()
         self.tell(self.last.findings)
 
     def tell(self, findings: tuple[Finding, ...], *, aloud: bool = True) -> None:

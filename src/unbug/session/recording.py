@@ -10,23 +10,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unbug.hooks import when_torch_loads
-from unbug.privacy import Redactor
 from unbug.session.background import TICK_S, Background
 from unbug.session.capture import Capture
-from unbug.session.environment import first_facts, packages
-from unbug.session.faults import Faults
-from unbug.session.git import Git
+from unbug.session.environment import packages
 from unbug.session.inherit import Inherited
-from unbug.session.live import LiveFindings, counts
-from unbug.session.observer import Observer
+from unbug.session.launch import rank_of
+from unbug.session.live import FIRST_STEPS, LiveFindings, counts
+from unbug.session.medialog import MediaLog, media_budget
+from unbug.session.observer import NOWHERE, Observer
 from unbug.session.redacting import RedactingWriter
-from unbug.session.rules import check_rules, rule_settings
+from unbug.session.rules import rule_settings
 from unbug.session.sources import Sources
-from unbug.session.voice import Voice
 from unbug.types import RunState, Status, Training
 
 if TYPE_CHECKING:
+    from unbug.privacy import Redactor
     from unbug.session.ending import Ending
+    from unbug.session.faults import Faults
+    from unbug.session.git import Git
+    from unbug.session.placing import Placed
+    from unbug.session.voice import Voice
     from unbug.settings import Settings
 
 __all__ = ["Recording"]
@@ -38,54 +41,61 @@ class Recording:
     """Everything that lives as long as a run.
 
     Args:
-        command: As it was typed, program first; redacted before it is written.
+        facts: What the manifest of a new run says of this process; a resumed run is told it as an event.
         roots: Folders of the program, whose modules' source is kept.
+        of_processes: Nothing is watched in this process, only in those that the command starts.
     """
 
     def __init__(
-        self, settings: Settings, *, name: str, command: Sequence[str], roots: Sequence[Path] = ()
+        self,
+        settings: Settings,
+        placed: Placed,
+        *,
+        voice: Voice,
+        faults: Faults,
+        redactor: Redactor,
+        git: Git,
+        facts: Mapping[str, Any],
+        roots: Sequence[Path] = (),
+        of_processes: bool = False,
     ) -> None:
-        from unbug import __version__
-        from unbug.store import create_run, open_writer, process_identity
+        from unbug.store import open_writer, process_identity
 
         self.settings = settings
-        check_rules(settings)  # a wrong one is told before the program starts
         self._pid = os.getpid()
-        self.voice = Voice(quiet=settings["quiet"])
-        self.faults = Faults(
-            strict=settings["strict"], quiet=settings["quiet"], stream=lambda: self.voice.stream
-        )
-        self._redactor = Redactor.of_process(command, os.environ)
-        git = Git(roots[0] if roots else settings.base, diff=settings["privacy.diff"])
-        facts: dict[str, Any] = {}
-        with self.faults.guard("describing the machine"):
-            facts = first_facts(command, settings, self._redactor)
-        clean = self._redactor.text(settings["name"] or name)
-        tags = tuple(map(self._redactor.text, settings["tags"]))
-        directory: Path = settings.directory.value
-        self.path, self.run = create_run(
-            directory.absolute(), name=clean, tags=tags, facts=facts, unbug_version=__version__
-        )
+        self.voice, self.faults, self._redactor = voice, faults, redactor
+        self.path, self.run, self.attempt = placed.path, placed.run, placed.attempt
+        self.of_processes = of_processes
         self._identity = process_identity()
-        self._raw = open_writer(self.path, disk_bytes=settings["disk"])
+        self._raw = open_writer(
+            self.path,
+            rank=rank_of(os.environ),
+            attempt=self.attempt,
+            node=self._identity["host"],
+            role="command" if of_processes else "program",
+            disk_bytes=settings["disk"],
+        )
         self.writer = RedactingWriter(self._raw, self._redactor)
         self.writer.on_fault = self.faults.tell
         self.faults.attach(self.writer)
         self.observer = Observer(self.writer, self.faults, budget=settings["budget"], every=settings["every"])
         self.forget_torch: Callable[[], None] = lambda: None
-        self.inherited = Inherited(self.path, settings)
+        self.inherited = Inherited(self.path, settings, attempt=self.attempt)
         self.live = LiveFindings(
             self.path,
             self.writer,
             self.voice,
             lambda: rule_settings(settings),
-            position=self.observer.position,
+            position=self._processes if of_processes else self.observer.position,
         )
         self.sources = Sources(
             self.writer, self._redactor, how=settings["privacy.source"], roots=(*roots, settings.base)
         )
-        self.capture = Capture(self.writer, self._redactor, how=settings["privacy.console"])
+        self.capture = Capture(
+            self.writer, self._redactor, how="off" if of_processes else settings["privacy.console"]
+        )
         self.background = Background(self.faults)
+        self.media = MediaLog(self.path, self.writer, self.faults, budget_bytes=media_budget(settings))
         self.closed = False
         self._findings: Mapping[str, int] = {}
         self._last_loss: float | None = None
@@ -95,6 +105,8 @@ class Recording:
             answers = git.answers(self._redactor)
             if answers:
                 self._environment({"git": answers})
+        if self.attempt:
+            self._environment({**facts, "attempt": self.attempt})
 
     def start(self, *, main: str | None = None) -> None:
         """Begin to watch. From here on the program runs.
@@ -115,11 +127,26 @@ class Recording:
         self.background.start()
         _alive.add(self)
         self.inherited.give()
-        self.forget_torch = when_torch_loads(self.observer.begin)
+        if not self.of_processes:
+            self.observer.listen()
+            self.forget_torch = when_torch_loads(self.observer.begin)
+
+    def _processes(self) -> tuple[int, int, int, int]:
+        """For the live findings of processes: whether one of them has begun to write."""
+        begun = len(os.listdir(self.path / "writers")) > 1  # noqa: PTH208 - names only
+        return (0, FIRST_STEPS, 0, 0) if begun else NOWHERE
+
+    @property
+    def absence(self) -> str:
+        """Why there is no training in the run, in words; empty if there may be one."""
+        if not self.of_processes:
+            return self.observer.absence
+        return "" if self._processes() != NOWHERE else "no process of the command was seen to train"
 
     def _jobs(self) -> None:
         every = self.background.every
         every(TICK_S, "keeping the console", self.capture.drain)
+        every(TICK_S, "keeping media", self.media.work)
         every(TICK_S, "writing", self._write)
         every(TICK_S, "merging", self.writer.maintain)
         every(SAMPLE_S, "keeping the source", self.sources.take_new)
@@ -131,9 +158,11 @@ class Recording:
         self.writer.flush()
 
     def _look(self) -> None:
-        self.live.look()
-        if self.live.last is not None:
+        if self.live.look() and self.live.last is not None:
             self._findings = counts(self.live.last.findings)
+            if self.of_processes:
+                self._trainings = len(self.live.trainings)
+                self.steps = sum(one.steps for one in self.live.trainings)
 
     def _resources(self) -> Callable[[], None]:
         from unbug.session.resources import Resources

@@ -68,6 +68,12 @@ def _count(given: object) -> int | None:
     return int(str(given))
 
 
+def _seconds(given: object) -> float:
+    if isinstance(given, bool) or not 0 <= float(str(given)) < 1e9:
+        raise ValueError(given)
+    return float(str(given))
+
+
 def _text(given: object) -> str | None:
     if given is not None and not isinstance(given, str):
         raise ValueError(given)
@@ -151,6 +157,15 @@ _ALL = (
     Known(name="fail_on", default=None, read=_one_of("error", "warning", None),
           allowed='"error" or "warning"',
           variable="UNBUG_FAIL_ON", help="End with code 3 if a finding of at least this severity stands."),
+    Known(name="resume", default=None, read=_text, allowed="a run, or auto", variable="UNBUG_RESUME",
+          help="Go on with this run as its next attempt; `auto`: with the newest unfinished one of the same "
+               "program, arguments and folder, or of the same job."),
+    Known(name="notify", default=None, read=_text, allowed="a command", variable="UNBUG_NOTIFY",
+          help="Command of the shell, run once, on the first error finding: that is on its stdin as JSON and "
+               "in `UNBUG_FINDING_…`."),
+    Known(name="hang_s", default=120.0, read=_seconds, allowed="seconds, 0 or more", variable="UNBUG_HANG_S",
+          help="Without a step for so long, and for 20 times the median step, the stacks of all threads are "
+               "kept; 0 switches that off."),
     Known(name="strict", default=False, read=_flag, allowed="0 or 1", variable="UNBUG_STRICT",
           help="1 lets a failure of unbug itself stop the program; for those who work on unbug."),
     _privacy("source", "keep", "Source of the program's own modules."),

@@ -10,27 +10,12 @@ import os
 import sys
 
 
-def _attach() -> None:
-    run = os.environ.get("UNBUG_RUN_PATH")
-    if not run or os.environ.get("UNBUG") == "0":
-        return
-    try:
-        from unbug.session import attach_child
-
-        attach_child(run)
-    except ImportError:
-        return  # another environment, without unbug
-    except Exception as error:
-        sys.stderr.write(f"unbug: this process is not recorded: {error!r}\n")
-
-
-def _prepare() -> None:
+def _begin() -> None:
     here = os.path.dirname(os.path.abspath(__file__))
-    if os.environ.get("UNBUG_RUN_PATH") and os.environ.get("UNBUG") != "0":
-        from _unbug_torch import when_loaded  # type: ignore[import-not-found]
+    from _unbug_start import prepare  # type: ignore[import-not-found]
 
-        when_loaded("torch", _attach)
-        del sys.modules["_unbug_torch"]
+    prepare()
+    del sys.modules["_unbug_start"]
     sys.path[:] = [folder for folder in sys.path if os.path.abspath(folder) != here]
     sys.path_importer_cache.pop(here, None)
     del sys.modules["sitecustomize"]
@@ -39,4 +24,4 @@ def _prepare() -> None:
     import sitecustomize  # type: ignore[import-not-found]  # noqa: F401
 
 
-_prepare()
+_begin()
