@@ -8,9 +8,11 @@ from typing import Any
 
 __all__ = [
     "EXIT_CODES",
+    "CommandNotFoundError",
     "EvidenceError",
     "FindingsStandError",
     "InternalError",
+    "MediaError",
     "NewerFormatError",
     "NotARunError",
     "QueryError",
@@ -76,6 +78,17 @@ class ScriptNotFoundError(UsageError):
         super().__init__(
             f"cannot run {script!r}: {reason}; `unbug run [options] SCRIPT [ARGS…]` takes a path, "
             "`unbug run -m MODULE` a module"
+        )
+
+
+class CommandNotFoundError(UsageError):
+    """`unbug run --` was given no command that can be started."""
+
+    def __init__(self, command: str, *, reason: str = "there is no such command") -> None:
+        self.command, self.reason = command, reason
+        hint = f"; for a script say `unbug run {command}`" if command.endswith(".py") else ""
+        super().__init__(
+            f"cannot run {command!r}: {reason}; `unbug run [options] -- COMMAND…` takes what a shell would{hint}"
         )
 
 
@@ -164,6 +177,14 @@ class FindingsStandError(UnbugError):
         return [f"{type(self).__name__}: {self}"]
 
 
+class MediaError(UsageError, ValueError):
+    """A picture, sound, table, text or histogram cannot be made of what was given."""
+
+    def __init__(self, kind: str, given: str, why: str, hint: str) -> None:
+        self.kind, self.given, self.why = kind, given, why
+        super().__init__(f"cannot make an unbug.{kind} of {given}: {why}; {hint}")
+
+
 class ValueNotLoggableError(UsageError, TypeError):
     """`run.log` was given something that is no number."""
 
@@ -173,5 +194,6 @@ class ValueNotLoggableError(UsageError, TypeError):
         shape = getattr(given, "shape", None)
         what = f"{kind} of shape {tuple(shape)}" if shape is not None else kind
         super().__init__(
-            f"cannot log {name!r}: {what} is no single number; log `float(...)` or reduce it first"
+            f"cannot log {name!r}: {what} is no single number; log `float(...)` or reduce it first, or say what it "
+            "is: `unbug.Image`, `Histogram`, `Table`, `Text`, `Audio` or `Figure`"
         )

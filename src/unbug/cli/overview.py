@@ -36,6 +36,7 @@ def overview(reader: Reader) -> dict[str, Any]:
         "command": facts.get("command"),
         "facts": facts,
         "trainings": [_training(reader, one) for one in reader.trainings()],
+        "media": _media(reader),
         "user_series": sorted(reader.names(origin="user")),
         "findings": dict(status.findings),
         "stated": [dict(event.fields) for event in reader.events("finding")],
@@ -53,6 +54,18 @@ def _crash(reader: Reader) -> dict[str, Any] | None:
     last = reader.attempts()[-1].number
     crashes = (event.fields for event in reversed(reader.events("crash")) if event.attempt == last)
     return next((dict(fields) for fields in crashes), None)
+
+
+def _media(reader: Reader) -> dict[str, dict[str, Any]]:
+    """What was logged beside numbers: by name, its kind, how many, and the last step."""
+    from unbug.store import RunReader, media_items
+
+    found: dict[str, dict[str, Any]] = {}
+    for item in media_items(reader) if isinstance(reader, RunReader) else ():
+        one = found.setdefault(item.name, {"kind": item.kind, "count": 0, "last_step": item.step})
+        one["count"] += 1
+        one["last_step"] = item.step
+    return found
 
 
 def _training(reader: Reader, training: Any) -> dict[str, Any]:

@@ -23,6 +23,7 @@ class RedactingWriter:
     def __init__(self, writer: Writer, redactor: Redactor) -> None:
         self._writer = writer
         self._json, self._text = redactor.json, redactor.text
+        self.redact = redactor.text
         self._places: dict[Place, Place] = {}
         self.on_fault: Callable[[str, str], None] = lambda where, error: None
         # The hot path is the writer's own bound method: nothing of ours is called for a row.

@@ -31,7 +31,9 @@ class Session:
         self._recording, self._owns = recording, owns
         self._open = True
         self._pid = os.getpid()
-        self._log = None if recording is None else UserLog(recording.writer, recording.observer)
+        self._log = (
+            None if recording is None else UserLog(recording.writer, recording.observer, recording.media)
+        )
 
     @property
     def path(self) -> Path | None:
@@ -49,13 +51,16 @@ class Session:
         return None if self._recording is None else self._recording.run.name
 
     def log(self, values: Mapping[str, Any], *, step: float | None = None) -> None:
-        """Keep numbers of the program's own.
+        """Keep numbers of the program's own, and pictures, texts, sounds, tables, histograms and figures.
 
         Args:
-            values: Numbers by name: Python's, numpy's, or a tensor with one element. NaN is a value.
+            values: By name. Numbers: Python's, numpy's, or a tensor with one element; NaN is a value. Else an
+                `unbug.Image`, `Text`, `Audio`, `Table`, `Histogram` or `Figure`, or a list of them; images of
+                PIL, figures of matplotlib and plotly, and tables of pandas and pyarrow are taken as they are.
             step: The program's own count, kept beside the training's step, in whatever order it comes.
         Raises:
-            ValueNotLoggableError: a value is no single number.
+            ValueNotLoggableError: a value is no single number and none of these.
+            MediaError: a picture or the like cannot be made of one.
             UsageError: the run is closed.
         """
         if self._log is not None:

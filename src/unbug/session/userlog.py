@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from unbug.errors import UsageError, ValueNotLoggableError
 from unbug.types import Place, Series
 
 if TYPE_CHECKING:
+    from unbug.session.media_kinds import Piece
+    from unbug.session.medialog import MediaLog
     from unbug.session.observer import Observer
     from unbug.store import Writer
 
@@ -27,9 +30,11 @@ class UserLog:
 
     Args:
         observer: Knows training, step, micro and phase at the moment of a call.
+        media: Where pictures and the like go; without it there are numbers only.
     """
 
-    def __init__(self, writer: Writer, observer: Observer) -> None:
+    def __init__(self, writer: Writer, observer: Observer, media: MediaLog | None = None) -> None:
+        self._media = media
         self._row, self._group = writer.row, writer.group
         self._observer = observer
         self._shapes: dict[tuple[str, ...], int] = {}
@@ -39,17 +44,23 @@ class UserLog:
         """Write the values, all of them or none.
 
         Raises:
-            ValueNotLoggableError: one of them is no single number.
+            ValueNotLoggableError: one of them is no single number and no media.
+            MediaError: a picture or the like cannot be made of one.
             UsageError: the names are no texts, or `step` is no number.
         """
         t_ns = monotonic_ns()
         names = tuple(values)
         numbers = list(values.values())
         if not _FLOAT.issuperset(map(type, numbers)):
-            numbers = [
-                number if type(number) is float else _number(name, number)
-                for name, number in zip(names, numbers, strict=True)
-            ]
+            try:
+                numbers = [
+                    number if type(number) is float else _number(name, number)
+                    for name, number in zip(names, numbers, strict=True)
+                ]
+            except ValueNotLoggableError:
+                names, numbers = self._take_media(values, step, t_ns)
+                if not names:
+                    return
         if step is not None and type(step) is not int:
             step = _number("step", step)
         group = self._shapes.get(names)
@@ -66,6 +77,28 @@ class UserLog:
         self._row(
             group, numbers, t_ns=t_ns, training=training, step=at, micro=micro, phase=phase, user_step=step
         )
+
+    def _take_media(
+        self, values: Mapping[str, Any], step: float | None, t_ns: int
+    ) -> tuple[tuple[str, ...], list[float]]:
+        """Keep what is no number but media; returns the names and numbers that are left."""
+        from unbug.session.medialog import as_media
+
+        numbers: dict[str, float] = {}
+        found: list[tuple[str, list[Piece]]] = []
+        for name, value in values.items():
+            media = as_media(value) if isinstance(name, str) and self._media is not None else None
+            if media is None:
+                numbers[name] = _number(name, value)
+            else:
+                pieces = [piece for one in media for piece in one.pieces]
+                found.append((name, _numbered(pieces) if len(media) > 1 else pieces))
+        user_step = None if step is None else _number("step", step)
+        where = self._observer.position()
+        for name, pieces in found:
+            if self._media is not None:
+                self._media.put(name, pieces, t_ns=t_ns, where=where, user_step=user_step)
+        return tuple(numbers), list(numbers.values())
 
     def _declare(self, names: tuple[str, ...]) -> int | None:
         """The group of these names; None where each is written by itself."""
@@ -87,6 +120,14 @@ class UserLog:
             self._shapes[names] = self._singles[names[0]]
             return self._singles[names[0]]
         return None
+
+
+def _numbered(pieces: list[Piece]) -> list[Piece]:
+    """A list of media is a batch, as an array with a first axis is."""
+    return [
+        replace(piece, fields={**piece.fields, "index": index, "of": len(pieces)})
+        for index, piece in enumerate(pieces)
+    ]
 
 
 def _number(name: str, given: Any) -> float:

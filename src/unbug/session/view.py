@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from unbug.store import Curve, Points, RunReader
+    from unbug.store import Curve, MediaItem, Points, RunReader
 
 __all__ = ["RunView", "open_run"]
 
@@ -85,6 +85,18 @@ class RunView:
     def events(self, kind: str | None = None, *, training: int | None = None) -> tuple[Event, ...]:
         """What happened once, in order of time."""
         return self._reader.events(kind, training=training)
+
+    def media(
+        self, name: str | None = None, *, kind: str | None = None, training: int | None = None
+    ) -> tuple[MediaItem, ...]:
+        """Pictures, texts, sounds, tables, histograms and figures that the program logged, in order of time.
+
+        Args:
+            kind: `image`, `text`, `audio`, `table`, `histogram` or `figure`.
+        """
+        from unbug.store import media_items
+
+        return tuple(media_items(self._reader, name=name, kind=kind, training=training))
 
     def tables(self) -> Mapping[str, pa.Table]:
         """Every table, as Arrow; each is made when it is asked for, `.to_pandas()` makes it a data frame."""

@@ -90,6 +90,10 @@ def _facts(seen: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "hardware", ", ".join(str(hardware[key]) for key in ("cpu", "gpu") if hardware.get(key))
     yield "tags", ", ".join(seen["tags"])
     yield "your series", ", ".join(seen["user_series"])
+    yield (
+        "media",
+        ", ".join(f"{name} ({count(one['count'], one['kind'])})" for name, one in seen["media"].items()),
+    )
     yield "run", f"{seen['path']}  ({size(seen['size_bytes'])})"
     yield "id", seen["id"]
 
