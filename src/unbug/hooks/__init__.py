@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from unbug.hooks.program import Program, ProgramEnd, find_module, find_script
     from unbug.hooks.shims import Check, self_test
     from unbug.hooks.table import Patch
-    from unbug.hooks.values import addresses, all_finite, is_tensor, tensor_number
+    from unbug.hooks.values import addresses, all_sound, is_tensor, tensor_number
 
 __all__ = [
     "Check",
@@ -38,7 +38,7 @@ __all__ = [
     "ProgramEnd",
     "PutCall",
     "addresses",
-    "all_finite",
+    "all_sound",
     "cell_name",
     "child_environment",
     "find_module",
@@ -65,7 +65,7 @@ _HOMES = {
     "ProgramEnd": "program",
     "PutCall": "logs",
     "addresses": "values",
-    "all_finite": "values",
+    "all_sound": "values",
     "cell_name": "cells",
     "child_environment": "children",
     "find_module": "program",

@@ -14,7 +14,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from types import FunctionType
+from types import CellType, FunctionType
 from typing import Any
 
 from unbug.hooks.spec import ALL, Spec
@@ -93,7 +93,8 @@ class Late:
 
     def _tap(self, module: str, spec: Spec) -> None:
         try:
-            function = innermost(_look_up(module, spec.name))
+            path = spec.name.removeprefix(f"{module}.")
+            function = innermost(_look_up(module, path), path)
             if function.__module__.partition(".")[0] != module.partition(".")[0]:
                 raise TapError(f"{function.__module__} has put another function in its place")
             leave, names = spec.leave, spec.leave_names
@@ -114,6 +115,8 @@ class Late:
 
     def _guarded(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """The call, such that it raises nothing but interrupts, and is off once it failed."""
+        if function is Spec.enter:
+            return _nothing
         live = [function]
         self._live.append(live)
 
@@ -150,15 +153,29 @@ class Late:
             error.__traceback__ = None  # its frames hold what the program gave
 
 
-def innermost(function: Any) -> FunctionType:
-    """What the decorators around a function end in."""
+def innermost(function: Any, name: str) -> FunctionType:
+    """What the decorators around a function end in.
+
+    Args:
+        name: Its qualified name; by it the function is found in a decorator that does not tell what it wraps.
+    """
     function = getattr(function, "__func__", function)
     while hasattr(function, "__wrapped__"):
-        function = function.__wrapped__
-        function = getattr(function, "__func__", function)
+        function = getattr(function.__wrapped__, "__func__", function.__wrapped__)
     if not isinstance(function, FunctionType):
-        raise TypeError(f"it is a {type(function).__name__}, not written in Python")
+        raise TapError(f"it is a {type(function).__name__}, not written in Python")
+    for cell in function.__closure__ or () if function.__qualname__ != name else ():
+        held = _content(cell)
+        if isinstance(held, FunctionType) and held.__qualname__ == name:
+            return held
     return function
+
+
+def _content(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # empty
+        return None
 
 
 def _nothing(*_: Any) -> None: ...
@@ -166,7 +183,7 @@ def _nothing(*_: Any) -> None: ...
 
 def _look_up(module: str, name: str) -> Any:
     found: Any = sys.modules[module]
-    for part in name.removeprefix(f"{module}.").split("."):
+    for part in name.split("."):
         if not hasattr(found, part):
             raise TapError(f"this version has no {name.rpartition('.')[2]!r} there")
         found = getattr(found, part)

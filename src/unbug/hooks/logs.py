@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Literal, Protocol
@@ -65,8 +65,9 @@ class PutCall:
 class LogListener(Protocol):
     """Who is told."""
 
-    def number(self, origin: str, name: str, value: Any, user_step: Any) -> None:
-        """One value was logged; the library itself has read it, if it lies on a device."""
+    def number(self, origin: str) -> Callable[[str, Any, Any], None]:
+        """What takes one logged value of an origin: name, value, step. The library itself has read it, if it
+        lies on a device."""
 
     def numbers(self, origin: str, values: Mapping[Any, Any], user_step: Any, *, read: bool) -> None:
         """Several were; some may be no numbers. `read`: the library has read what lies on a device."""

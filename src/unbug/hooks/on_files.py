@@ -279,12 +279,10 @@ def _pretrained(to: LogListener) -> list[Spec]:
         outer: _Scope | None = inside.files
         if value is RAISED or outer is None:
             return
-        info = value[0] if isinstance(value, tuple) and value else value
-        if hasattr(info, "missing_keys"):
-            missing = tuple(sorted(map(str, info.missing_keys)))
-            unexpected = tuple(sorted(map(str, info.unexpected_keys)))
-            mismatched = tuple(tuple(map(str, one)) for one in sorted(info.mismatched_keys, key=str))
-            outer.fits(type(model).__name__, (missing, unexpected, mismatched))
+        missing = tuple(sorted(map(str, value.missing_keys)))
+        unexpected = tuple(sorted(map(str, value.unexpected_keys)))
+        mismatched = tuple(tuple(map(str, one)) for one in sorted(value.mismatched_keys, key=str))
+        outer.fits(type(model).__name__, (missing, unexpected, mismatched))
 
     return [
         _file(
@@ -297,7 +295,7 @@ def _pretrained(to: LogListener) -> list[Spec]:
             found=lambda value, folder: (folder, value),
         ),
         Spec(
-            name=f"{base}._load_pretrained_model",
+            name=f"{base}._finalize_model_loading",
             what="what did not fit a pretrained model",
             guard="none",
             leave=misfits,

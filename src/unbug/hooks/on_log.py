@@ -47,11 +47,11 @@ def _passed_on() -> bool:
 
 
 def _tensorboard(to: LogListener, module: str) -> list[Spec]:
-    writer, number = f"{module}.SummaryWriter", to.number
+    writer, number = f"{module}.SummaryWriter", to.number("tensorboard")
 
     def scalar(token: Any, value: Any, tag: Any, scalar_value: Any, global_step: Any) -> None:
         if value is not RAISED and not (inside.log and _passed_on()):
-            number("tensorboard", tag, scalar_value, global_step)
+            number(tag, scalar_value, global_step)
 
     def scalars(token: Any, value: Any, main_tag: Any, tag_scalar_dict: Any, global_step: Any) -> None:
         if value is not RAISED and not _passed_on():
@@ -116,10 +116,11 @@ def _wandb(to: LogListener) -> list[Spec]:
 
 def _mlflow(to: LogListener) -> list[Spec]:
     client = "mlflow.tracking._tracking_service.client.TrackingServiceClient"
+    number = to.number("mlflow")
 
     def metric(token: Any, value: Any, key: Any, given: Any, step: Any) -> None:
         if value is not RAISED and not _passed_on():
-            to.number("mlflow", key, given, step)
+            number(key, given, step)
 
     def batch(token: Any, value: Any, metrics: Any, params: Any) -> None:
         if value is RAISED:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["addresses", "all_finite", "is_tensor", "tensor_number"]
+__all__ = ["addresses", "all_sound", "is_tensor", "tensor_number"]
 
 HEAD = 65_536
-"""Elements of each tensor that are looked at for a NaN or an infinity."""
+"""Elements of each tensor that are looked at for a NaN or a plus infinity."""
 MOST = 1 << 24
 """And of all together: 64 MB of float32, some ten milliseconds."""
 
@@ -40,10 +41,13 @@ def tensor_number(tensor: Any, *, read: bool) -> float | None:
         return None
 
 
-def all_finite(tensors: Iterable[Any]) -> bool | None:
-    """Whether the first elements of each tensor on the CPU are finite; None if there was none to look at."""
+def all_sound(tensors: Iterable[Any]) -> bool | None:
+    """Whether there is no NaN and no plus infinity in the first elements of each tensor on the CPU.
+
+    Minus infinity is what attention masks are made of. None if there was no tensor to look at.
+    """
     looked_at = 0
-    finite: bool | None = None
+    sound: bool | None = None
     for tensor in tensors:
         if looked_at >= MOST:
             break
@@ -53,16 +57,16 @@ def all_finite(tensors: Iterable[Any]) -> bool | None:
             continue
         if head is None:
             continue
-        size, is_finite = head
+        size, is_sound = head
         looked_at += size
-        if not is_finite:
+        if not is_sound:
             return False
-        finite = True
-    return finite
+        sound = True
+    return sound
 
 
 def _head(tensor: Any) -> tuple[int, bool] | None:
-    """How many elements of a tensor were looked at, and whether these are finite."""
+    """How many elements of a tensor were looked at, and whether these are sound."""
     import torch
 
     from unbug.hooks import shims
@@ -75,7 +79,7 @@ def _head(tensor: Any) -> tuple[int, bool] | None:
         if not tensor.is_floating_point() or (not tensor.is_contiguous() and tensor.numel() > HEAD):
             return None
         head = tensor.detach().reshape(-1)[:HEAD]
-        return head.numel(), bool(torch.isfinite(head).all())
+        return head.numel(), bool((head < math.inf).all())
 
 
 def addresses(tensors: Iterable[Any]) -> list[tuple[int, tuple[int, ...]]]:

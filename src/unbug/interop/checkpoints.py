@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from unbug.hooks import FileCall, PutCall, all_finite
+from unbug.hooks import FileCall, PutCall, all_sound
 from unbug.interop.states import Held, Sources, held
 
 __all__ = ["Checkpoints"]
@@ -66,7 +66,7 @@ class Checkpoints:
         misfits = (call.missing, call.unexpected, call.mismatched)
         if path is None and call.error is None and not any(misfits):
             self._copies[call.into] += 1
-            if self._copies[call.into] > MOST_COPIES:
+            if not tensors or self._copies[call.into] > MOST_COPIES:
                 return
         fields = _fields("loaded", call.what, call.by, call.seconds, call.error) | {
             "path": path,
@@ -124,7 +124,7 @@ def _listed(found: Sequence[Any] | None) -> list[Any]:
 
 
 def _healthy(states: Sequence[Held]) -> bool | None:
-    answers = {all_finite(one.tensors) for one in states}
+    answers = {all_sound(one.own) for one in states}
     return False if False in answers else True if True in answers else None
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Numbers", "number_of"]
 
 MAX_SHAPES, MAX_SERIES = 256, 5_000
-"""Sets of names that are kept as groups of their own; names in all. A program may log random ones."""
+"""Sets of names that are kept as groups of their own; names of an origin. A program may log random ones."""
 _PLACE = Place(path="loop", kind="loop")
 _FLOAT = frozenset({float})
 
@@ -37,37 +37,38 @@ class Numbers:
     ) -> None:
         self._row, self._group = writer.row, writer.group
         self._position, self._other = position, other
-        self._singles: dict[tuple[str, str], int] = {}
+        self._known: dict[str, dict[str, int]] = {}
         self._shapes: dict[tuple[str, tuple[str, ...]], int] = {}
         self.dropped = 0
         self.unread = 0
 
-    def one(self, origin: str, name: str, value: Any, user_step: Any) -> None:
-        """One value, which the library has read already."""
-        if type(value) is not float:
-            found = number_of(value, read=True)
-            if found is None:
-                self._other(origin, name, value, user_step)
-                return
-            value = found
-        if user_step is not None and type(user_step) is not int:
-            user_step = number_of(user_step, read=True)
-        group = self._singles.get((origin, name))
-        if group is None:
-            group = self._single(origin, name)
+    def of(self, origin: str) -> Callable[[str, Any, Any], None]:
+        """The call that takes one value of an origin, with name and the program's own step; the library has
+        read it already. All that it needs is at hand: it is called in the training step."""
+        known: dict[str, int] = self._known.setdefault(origin, {})
+        row, position, now = self._row, self._position, monotonic_ns
+
+        def one(name: str, value: Any, user_step: Any) -> None:
+            if type(value) is not float:
+                found = number_of(value, read=True)
+                if found is None:
+                    self._other(origin, name, value, user_step)
+                    return
+                value = found
+            if user_step is not None and type(user_step) is not int:
+                user_step = number_of(user_step, read=True)
+            group = known.get(name)
             if group is None:
-                return
-        training, step, micro, phase = self._position()
-        self._row(
-            group,
-            [value],
-            t_ns=monotonic_ns(),
-            training=training,
-            step=step,
-            micro=micro,
-            phase=phase,
-            user_step=user_step,
-        )
+                group = self._single(origin, name)
+                if group is None:
+                    return
+            training, step, micro, phase = position()
+            row(
+                group, [value], t_ns=now(), training=training, step=step, micro=micro, phase=phase,
+                user_step=user_step,
+            )  # fmt: skip
+
+        return one
 
     def many(self, origin: str, values: Mapping[Any, Any], user_step: Any, *, read: bool) -> None:
         """Several at once; nested mappings are flattened, what is no number goes to `other`."""
@@ -105,14 +106,15 @@ class Numbers:
         return tuple(found), list(found.values())
 
     def _single(self, origin: str, name: str) -> int | None:
+        known = self._known.setdefault(origin, {})
         if not isinstance(name, str):
             name = str(name) if isinstance(name, (int, float, bool)) else f"<{type(name).__qualname__}>"
-        group = self._singles.get((origin, name))
+        group = known.get(name)
         if group is None:
-            if len(self._singles) >= MAX_SERIES:
+            if len(known) >= MAX_SERIES:
                 self.dropped += 1
                 return None
-            group = self._singles[origin, name] = self._group([_series(origin, name)])
+            group = known[name] = self._group([_series(origin, name)])
         return group
 
     def _declare(self, origin: str, names: tuple[str, ...]) -> int | None:

@@ -22,21 +22,28 @@ class Held:
     Args:
         parts: Names of the states in it, in order; empty where it is one by itself.
         is_state: Whether it is the state of a model or an optimizer, or holds one.
+        own: The tensors of these states, without what else is saved beside them.
     """
 
     tensors: tuple[Any, ...]
     parts: tuple[str, ...]
     is_state: bool
+    own: tuple[Any, ...]
 
 
 def held(state: Any) -> Held:
     """Look through a state, without running any of its code."""
     tensors = tuple(_tensors(state))
-    parts: tuple[str, ...] = ()
+    inside: dict[str, Any] = {}
     if isinstance(state, dict) and not _is_state(state):
-        inside = ((str(name), value) for name, value in dict.items(state) if isinstance(name, str))
-        parts = tuple(name for name, value in inside if _holds_state(value, 1))[:MOST_PARTS]
-    return Held(tensors=tensors, parts=parts, is_state=bool(parts) or _holds_state(state, 0))
+        named = ((name, value) for name, value in dict.items(state) if isinstance(name, str))
+        inside = {name: value for name, value in named if _holds_state(value, 1)}
+    return Held(
+        tensors=tensors,
+        parts=tuple(inside)[:MOST_PARTS],
+        is_state=bool(inside) or _holds_state(state, 0),
+        own=tuple(_tensors(inside)) if inside else tensors,
+    )
 
 
 def _is_state(value: Any) -> bool:

@@ -38,7 +38,7 @@ class Interop:
         self._settings = Hyperparameters(lambda fields: self._event("hyperparameters", fields))
         self._checkpoints = Checkpoints(lambda fields: self._event("checkpoint", fields))
         self._numbers = Numbers(writer, position, self._other)
-        self.number, self.media = self._numbers.one, self._media.add
+        self.number, self.media = self._numbers.of, self._media.add
         self.numbers = self._numbers.many
         self.file, self.put = self._checkpoints.file, self._checkpoints.put
         self._late = Late(library_taps(self), fault=fault)
