@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -70,6 +71,7 @@ def _one(name: str, folder: Path, *, again: bool) -> tuple[str, str]:
     unbug = [sys.executable, "-m", "unbug"]
     runs, began = folder / "runs", time.monotonic()
     if not again:
+        shutil.rmtree(runs / name, ignore_errors=True)  # a new one would get another name
         command = [*unbug, "run", "--quiet", "--dir", str(runs), "--name", name, f"{name}.py"]
         done = subprocess.run(
             command, cwd=CORPUS, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False

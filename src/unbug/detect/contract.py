@@ -16,11 +16,12 @@ from unbug.detect.structure import (
 )
 from unbug.detect.track import Track
 from unbug.detect.window import Window
-from unbug.types import Event, Evidence, Phase, Place, Severity, Source, Training
+from unbug.types import Bilingual, Event, Evidence, Phase, Place, Severity, Source, Training
 
 __all__ = [
     "ADAPTIVE",
     "API_VERSION",
+    "Bilingual",
     "Case",
     "Event",
     "Evidence",

@@ -16,7 +16,7 @@ from unbug.detect.statement import Finding as Statement
 from unbug.detect.vocabulary import classes
 from unbug.detect.window import Window
 from unbug.errors import SettingError
-from unbug.types import Finding, Severity
+from unbug.types import Bilingual, Finding, Severity
 
 __all__ = ["API_VERSION", "MOST_DIAGNOSES", "SECTIONS", "Rule", "detector", "threshold"]
 
@@ -49,7 +49,7 @@ class Rule:
 
     Args:
         code: Stable, e.g. `A103`; others' codes carry a prefix, `acme-A1`.
-        name: The fault in kebab case.
+        name: The fault in kebab case, with the Chinese words for it.
         diagnoses: Classes of the fault vocabulary that it cannot tell apart, at most three.
         reads: Names of the series it looks at; `events` the kinds of events.
         final: Its verdict may be withdrawn while steps come; it speaks when the training ends, live only as a
@@ -189,6 +189,7 @@ def detector(
     code: str,
     name: str,
     *,
+    chinese: str = "",
     diagnoses: tuple[str, ...],
     severity: Severity,
     since: str,
@@ -197,15 +198,18 @@ def detector(
     final: bool = False,
     confidence: float = 0.9,
 ) -> Callable[[Find], Rule]:
-    """Make a rule of a pure function `find(window, at)` that yields findings; see `Rule` for the
-    arguments."""
+    """Make a rule of a pure function `find(window, at)` that yields findings; see `Rule` for the arguments.
+
+    Args:
+        chinese: The fault in Chinese words.
+    """
 
     def make(function: Find) -> Rule:
         hints = typing.get_type_hints(function)
         at = list(inspect.signature(function).parameters)[1]
         return Rule(
             code=code,
-            name=name,
+            name=Bilingual(name, chinese),
             diagnoses=diagnoses,
             reads=reads,
             events=events,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from unbug.types import Finding
+from unbug.types import Bilingual, Finding
 
 __all__ = ["merge"]
 
@@ -39,7 +39,13 @@ def _one(group: list[tuple[float, Finding]]) -> Finding:
     places = tuple(dict.fromkeys(place for finding in worst_first for place in finding.places))
     evidence = tuple(piece for finding in worst_first for piece in finding.evidence)[:MOST_EVIDENCE]
     others = len(places) - len(worst.places)
-    more = f"; likewise at {others} other place{'s' if others > 1 else ''}" if others else ""
+    more = (
+        Bilingual(
+            f"; likewise at {others} other place{'s' if others > 1 else ''}", f"；另有 {others} 处同样如此"
+        )
+        if others
+        else ""
+    )
     return replace(
         worst,
         message=worst.message + more,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from unbug.types import Evidence, Phase, Source
+from unbug.types import Bilingual, Evidence, Phase, Source
 
 if TYPE_CHECKING:
     from unbug.detect.track import Track
@@ -82,7 +82,7 @@ class Site:
             threshold=threshold if rows else None,
             mark=(held.known_at,),
             points=rows.points(0, len(rows)) if rows else (),
-            label=f"calls of {self.function}",
+            label=Bilingual(f"calls of {self.function}", f"{self.function} 的调用"),
             facts=dict(held.profile),
         )
 

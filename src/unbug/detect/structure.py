@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from unbug.types import Evidence, Phase
+from unbug.types import Bilingual, Evidence, Phase
 
 if TYPE_CHECKING:
     from unbug.detect.window import Window
@@ -144,11 +144,13 @@ def common_place(paths: Sequence[str]) -> str:
     return ".".join(shared) or paths[0]
 
 
-def named(paths: Iterable[str], *, most: int = 3) -> str:
+def named(paths: Iterable[str], *, most: int = 3) -> Bilingual:
     """A few paths by name, the rest by number."""
     every = list(paths)
-    shown = ", ".join(every[:most])
-    return shown + (f" and {len(every) - most} more" if len(every) > most else "")
+    shown, more = ", ".join(every[:most]), len(every) - most
+    if more <= 0:
+        return Bilingual(shown)
+    return Bilingual(f"{shown} and {more} more", f"{shown} 等，另有 {more} 个")
 
 
 def facts_evidence(window: Window, place: str, steps: tuple[int, int], label: str, **facts: Any) -> Evidence:

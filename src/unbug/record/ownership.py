@@ -65,7 +65,7 @@ class Ownership:
                 live[id(parameter)] = parameter
         owned_places: list[Place] = []
         frozen: list[str] = []
-        without: list[str] = []
+        without: list[Place] = []
         strangers: list[tuple[torch.Tensor, Place | None]] = []
         for parameter in live.values():
             place = watched.map.parameter(parameter)
@@ -75,7 +75,7 @@ class Ownership:
                     if not parameter.requires_grad:
                         frozen.append(place.path)
                     elif parameter.grad is None:
-                        without.append(place.path)
+                        without.append(place)
             elif parameter.requires_grad:
                 strangers.append((parameter, place))
             elif place is not None:
@@ -93,8 +93,9 @@ class Ownership:
             "unowned_count": len(strangers),
             "stale": stale[:_MOST_LISTED],
             "stale_count": len(stale),
-            "without_gradient": without[:_MOST_LISTED],
+            "without_gradient": [place.path for place in without[:_MOST_LISTED]],
             "without_gradient_count": len(without),
+            "without_gradient_ran": sorted(_ran(watched, without[:_MOST_LISTED])),
             "frozen": frozen[:_MOST_LISTED],
             "frozen_count": len(frozen),
             "shared": shared[:_MOST_LISTED],
@@ -123,6 +124,16 @@ class Ownership:
             if after
             else "between",
         }
+
+
+def _ran(watched: Watched, without: list[Place]) -> set[str]:
+    """Paths of those modules of the given parameters that gave an output in the training's first pass."""
+    parents = {place.parent for place in without if place.parent is not None}
+    if not parents or watched.map is None:
+        return set()
+    modules = [watched.first.module(key) for key in tuple(watched.first.order)]
+    places = [watched.map.module(module) for module in modules if module is not None]
+    return {place.path for place in places if place is not None and place.path in parents}
 
 
 def _abandoned(tensor: torch.Tensor) -> bool:

@@ -22,11 +22,15 @@ __all__ = [
 ]
 
 
-def html(reader: "Reader", diagnosis: "Diagnosis") -> str:
-    """The report as one HTML file: no script, nothing fetched, light and dark, printable."""
+def html(reader: "Reader", diagnosis: "Diagnosis", *, language: str | None = None) -> str:
+    """The report as one HTML file: no script, nothing fetched, light and dark, printable.
+
+    Args:
+        language: Of the findings, `en` or `zh`; left out, what the environment says.
+    """
     from unbug.report.page import html as page  # numpy and the drawing are for those who want the page
 
-    return page(reader, diagnosis)
+    return page(reader, diagnosis, language=language)
 
 
 def __getattr__(name: str) -> Any:

@@ -7,8 +7,10 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from unbug.report.excerpt import Program
+from unbug.report.language import Language, language_of, spoken
 from unbug.report.markup import Markup, said, tag, text
 from unbug.report.section_findings import findings_section, summary
+from unbug.report.section_media import media_section
 from unbug.report.section_run import coverage_section, curves_section, environment_section, layers_section
 from unbug.report.words import count, duration, moment
 from unbug.types import RunState, Severity
@@ -29,27 +31,34 @@ _STATES = {
 }
 
 
-def html(reader: Reader, diagnosis: Diagnosis) -> str:
+def html(reader: Reader, diagnosis: Diagnosis, *, language: str | None = None) -> str:
     """The report as one HTML file: no script, nothing fetched, light and dark, printable.
 
     Args:
         reader: The run; read, never changed.
         diagnosis: What `detect.diagnose` said of it.
+        language: Of the findings, `en` or `zh`; left out, what the environment says.
     Returns:
         The whole document. The same run and diagnosis give the same text.
+    Raises:
+        SettingError: unbug does not speak that language.
     """
     from unbug.detect import windows
+
+    chosen = language_of(language)
+    diagnosis = spoken(diagnosis, chosen)
 
     by_number = {window.training.number: window for window in windows(reader)}
     program = Program.of(reader.events("source"))
     title = f"{diagnosis.run.name} – unbug"
     body = [
-        _header(reader, diagnosis),
+        _header(reader, diagnosis, chosen),
         tag(
             "main",
-            findings_section(diagnosis, by_number, program),
+            findings_section(diagnosis, by_number, program, chosen),
             *(curves_section(reader, window, many=len(by_number) > 1) for window in by_number.values()),
             *(layers_section(window, diagnosis, many=len(by_number) > 1) for window in by_number.values()),
+            media_section(reader),
             coverage_section(reader, diagnosis),
             environment_section(reader, diagnosis),
         ),
@@ -66,7 +75,7 @@ def html(reader: Reader, diagnosis: Diagnosis) -> str:
     head = (
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:\">"
         '<meta name="robots" content="noindex"><meta name="color-scheme" content="light dark">'
         f"<title>{text(title)}</title><style>\n{style}</style>"
     )
@@ -77,7 +86,7 @@ def html(reader: Reader, diagnosis: Diagnosis) -> str:
     )
 
 
-def _header(reader: Reader, diagnosis: Diagnosis) -> Markup:
+def _header(reader: Reader, diagnosis: Diagnosis, language: Language) -> Markup:
     run, status = diagnosis.run, diagnosis.status
     ended = status.ended_ns or status.updated_ns
     steps = sum(training.steps for training in diagnosis.trainings)
@@ -110,7 +119,7 @@ def _header(reader: Reader, diagnosis: Diagnosis) -> Markup:
         tag("h1", run.name),
         tag("p", _verdict(diagnosis), class_="verdict"),
         tag("dl", *cells, class_="facts"),
-        summary(diagnosis),
+        summary(diagnosis, language),
         class_="top",
     )
 

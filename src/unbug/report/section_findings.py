@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from unbug.report.drawing import chart
+from unbug.report.language import Language, word
 from unbug.report.markup import Markup, pairs, said, tag
 from unbug.report.pictures import evidence_chart
 from unbug.report.words import count, sentence, span
@@ -34,11 +35,12 @@ _FACTS = {
     "classes": "classes",
     "reduction": "reduction",
 }
+_TAGS: dict[Language, str] = {"zh": "zh-CN"}
 _LEFT_OUT = {"file", "line", "phase"}
 _PLACES = 12
 
 
-def summary(diagnosis: Diagnosis) -> Markup | None:
+def summary(diagnosis: Diagnosis, language: Language = "en") -> Markup | None:
     """Every finding in one line, the one to fix first on top."""
     if not diagnosis.findings:
         return None
@@ -46,27 +48,31 @@ def summary(diagnosis: Diagnosis) -> Markup | None:
     lines = [
         tag(
             "li",
-            tag("span", _WORDS[finding.severity], class_="badge"),
+            tag("span", word(_WORDS[finding.severity], language), class_="badge"),
             tag("a", sentence(finding.message), href=f"#{finding.id}"),
-            tag("span", _when(finding, many=many), class_="when"),
+            tag("span", _when(finding, language, many=many), class_="when"),
             class_=finding.severity.value,
         )
         for finding in diagnosis.findings
     ]
-    return tag("ol", *lines, class_="summary")
+    return tag("ol", *lines, class_="summary", lang=_TAGS.get(language))
 
 
-def findings_section(diagnosis: Diagnosis, windows: Mapping[int, Window], program: Program) -> Markup:
+def findings_section(
+    diagnosis: Diagnosis, windows: Mapping[int, Window], program: Program, language: Language = "en"
+) -> Markup:
     """Each finding in full; or what was looked at, if there is none."""
     if not diagnosis.findings:
-        return tag("section", tag("h2", "Findings"), tag("p", _nothing(diagnosis)), id="findings")
+        head = tag("h2", word("Findings", language))
+        return tag("section", head, tag("p", _nothing(diagnosis)), id="findings")
     names = {finding.id: f"{finding.rule} {finding.name}" for finding in diagnosis.findings}
     many = len(diagnosis.trainings) > 1
     articles = [
-        _article(finding, names, windows.get(finding.training), program, many=many)
+        _article(finding, names, windows.get(finding.training), program, language, many=many)
         for finding in diagnosis.findings
     ]
-    return tag("section", tag("h2", "Findings, first the one to fix first"), *articles, id="findings")
+    head = tag("h2", word("Findings, first the one to fix first", language))
+    return tag("section", head, *articles, id="findings", lang=_TAGS.get(language))
 
 
 def _nothing(diagnosis: Diagnosis) -> str:
@@ -77,39 +83,46 @@ def _nothing(diagnosis: Diagnosis) -> str:
 
 
 def _article(
-    finding: Finding, names: Mapping[str, str], window: Window | None, program: Program, *, many: bool
+    finding: Finding,
+    names: Mapping[str, str],
+    window: Window | None,
+    program: Program,
+    language: Language,
+    *,
+    many: bool,
 ) -> Markup:
     head = tag(
         "div",
-        tag("span", _WORDS[finding.severity], class_="badge"),
+        tag("span", word(_WORDS[finding.severity], language), class_="badge"),
         tag("span", tag("code", finding.rule), " ", finding.name),
-        tag("span", f"confidence {finding.confidence:.0%}"),
-        tag("span", _when(finding, many=many), class_="when"),
+        tag("span", f"{'置信度' if language == 'zh' else 'confidence'} {finding.confidence:.0%}"),
+        tag("span", _when(finding, language, many=many), class_="when"),
         class_="head",
     )
-    pictures = [figure for piece in finding.evidence for figure in _evidence(piece, window)]
+    pictures = [figure for piece in finding.evidence for figure in _evidence(piece, window, language)]
     return tag(
         "article",
         head,
         tag("h3", sentence(finding.message)),
-        tag("p", tag("b", "What to do: "), sentence(finding.advice), class_="todo"),
-        _chain(finding, names),
+        tag("p", tag("b", word("What to do: ", language)), sentence(finding.advice), class_="todo"),
+        _chain(finding, names, language),
         tag("div", *pictures, class_="evidence") if pictures else None,
         program.excerpt(finding.source) if finding.source is not None else None,
-        _places(finding),
-        _classes(finding),
+        _places(finding, language),
+        _classes(finding, language),
         class_=finding.severity.value,
         id=finding.id,
     )
 
 
-def _chain(finding: Finding, names: Mapping[str, str]) -> Markup | None:
+def _chain(finding: Finding, names: Mapping[str, str], language: Language) -> Markup | None:
     """Cause before effect, with links to both."""
     parts: list[object] = []
     if finding.caused_by:
-        parts += ["Caused by ", *_links(finding.caused_by, names), "; fix that first. "]
+        links = _links(finding.caused_by, names)
+        parts += [word("Caused by ", language), *links, word("; fix that first. ", language)]
     if finding.causes:
-        parts += ["Leads to ", *_links(finding.causes, names), "."]
+        parts += [word("Leads to ", language), *_links(finding.causes, names), _stop(language)]
     return tag("p", *parts, class_="chain") if parts else None
 
 
@@ -120,14 +133,20 @@ def _links(ids: Iterable[str], names: Mapping[str, str]) -> list[object]:
     return linked[1:]
 
 
-def _evidence(piece: Evidence, window: Window | None) -> Iterable[Markup]:
+def _stop(language: Language) -> str:
+    return "。" if language == "zh" else "."
+
+
+def _evidence(piece: Evidence, window: Window | None, language: Language) -> Iterable[Markup]:
     picture = evidence_chart(piece, window)
     if picture is not None and any(len(line.steps) > 1 for line in picture.lines):
         where = f", {piece.place}" if piece.place and piece.place not in picture.title else ""
         yield tag("figure", tag("figcaption", sentence(picture.title + where)[:-1]), Markup(chart(picture)))
     if piece.facts:
         shown = {_FACTS.get(k, k.replace("_", " ")): v for k, v in _sorted(piece.facts) if k not in _LEFT_OUT}
-        caption = tag("figcaption", "What was seen" + (f": {piece.label}" if piece.label else ""))
+        caption = tag(
+            "figcaption", word("What was seen", language) + (f": {piece.label}" if piece.label else "")
+        )
         yield tag("figure", caption, pairs({k: _seen(v) for k, v in shown.items()}, class_="facts-seen"))
 
 
@@ -149,26 +168,34 @@ def _sorted(facts: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return sorted(kept, key=lambda pair: known.index(pair[0]) if pair[0] in known else len(known))
 
 
-def _places(finding: Finding) -> Markup | None:
+def _places(finding: Finding, language: Language) -> Markup | None:
     if len(finding.places) < 2:
         return None
     shown: list[object] = []
     for place in finding.places[:_PLACES]:
         shown += [", ", tag("code", place)]
     more = len(finding.places) - _PLACES
-    return tag(
-        "p", "Places, worst first: ", *shown[1:], f" and {more} more." if more > 0 else ".", class_="more"
-    )
+    rest = f" 等 {len(finding.places)} 处" if language == "zh" else f" and {more} more"
+    end = (rest if more > 0 else "") + _stop(language)
+    return tag("p", word("Places, worst first: ", language), *shown[1:], end, class_="more")
 
 
-def _classes(finding: Finding) -> Markup | None:
+def _classes(finding: Finding, language: Language) -> Markup | None:
     from unbug.detect import classes
 
     known = classes()
     told = [f"{name} ({known[name]})" if name in known else name for name in finding.diagnoses]
-    return tag("p", "Diagnosis: ", " – or – ".join(told), ".", class_="more") if told else None
+    if not told:
+        return None
+    either = " – 或 – " if language == "zh" else " – or – "
+    return tag("p", word("Diagnosis: ", language), either.join(told), _stop(language), class_="more")
 
 
-def _when(finding: Finding, *, many: bool) -> str:
+def _when(finding: Finding, language: Language, *, many: bool) -> str:
+    if language == "zh":
+        first, last = finding.steps
+        where = f"训练 {finding.training}，" if many else ""
+        steps = f"第 {first:,} 步" if first == last else f"第 {first:,} 至 {last:,} 步"
+        return f"{where}{steps}" if finding.training >= 0 else ""
     where = f"training {finding.training}, " if many else ""
     return f"{where}{span(finding.steps)}" if finding.training >= 0 else ""

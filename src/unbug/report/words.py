@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 __all__ = ["clean", "count", "duration", "listed", "moment", "number", "sentence", "span"]
 
+_CHINESE = re.compile(r"[\u4e00-\u9fff]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
@@ -53,9 +54,12 @@ def sentence(text: str) -> str:
     """A phrase with a capital at its start and a full stop at its end, names in code kept as they are."""
     text = clean(text).strip()
     first = text.split(" ", 1)[0]
-    if first.isalpha() and first.islower():
+    native = _CHINESE.search(text) is None
+    if native and first.isalpha() and first.islower():
         text = text[0].upper() + text[1:]
-    return text if text.endswith((".", "!", "?")) else text + "."
+    if text.endswith((".", "!", "?", "。", "！", "？")):
+        return text
+    return text + ("." if native else "。")
 
 
 def span(steps: tuple[int, int]) -> str:

@@ -1,5 +1,6 @@
 """Frozen records that every room speaks in. Standard library only."""
 
+from unbug.types.bilingual import Bilingual, chinese
 from unbug.types.event import Event, Phase
 from unbug.types.finding import SCHEMA, Evidence, Finding, FindingState, Severity, Source, fingerprint
 from unbug.types.place import Place, PlaceKind
@@ -18,6 +19,7 @@ __all__ = [
     "SCHEMA",
     "STORED_STATISTICS",
     "Attempt",
+    "Bilingual",
     "Event",
     "Evidence",
     "Finding",
@@ -34,5 +36,6 @@ __all__ = [
     "Source",
     "Status",
     "Training",
+    "chinese",
     "fingerprint",
 ]

@@ -12,7 +12,17 @@ Source: Lu et al. 2019, "Dying ReLU and Initialization", arXiv:1903.06733, for t
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from unbug.detect.contract import Finding, Place, Severity, Window, detector, fires, silent, threshold
+from unbug.detect.contract import (
+    Bilingual,
+    Finding,
+    Place,
+    Severity,
+    Window,
+    detector,
+    fires,
+    silent,
+    threshold,
+)
 from unbug.numerics import first_streak
 
 
@@ -25,6 +35,7 @@ class Thresholds:
 @detector(
     "A101",
     "dead-relu",
+    chinese="ReLU 失活",
     diagnoses=("dead-relu",),
     reads=("activation.zero_share",),
     severity=Severity.WARNING,
@@ -41,19 +52,35 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             born = streak.start == 0
             yield Finding(
                 place=track.place,
-                message=f"{_share(share)} outputs are zero on {at.patience} recorded steps "
-                f"(limit {at.zero_share:.0%})" + (", from the start" if born else ""),
-                advice="start the biases of the layer before it at or above zero"
+                message=_share(share)
+                + Bilingual(
+                    f" outputs are zero on {at.patience} recorded steps (limit {at.zero_share:.0%})",
+                    f"输出为零，持续 {at.patience} 个记录步（阈值 {at.zero_share:.0%}）",
+                )
+                + (Bilingual(", from the start", "，从一开始就如此") if born else ""),
+                advice=Bilingual(
+                    "start the biases of the layer before it at or above zero",
+                    "把前一层的偏置初始化为零或正值",
+                )
                 if born
-                else "lower the learning rate, or use LeakyReLU or GELU",
+                else Bilingual(
+                    "lower the learning rate, or use LeakyReLU or GELU",
+                    "降低学习率，或改用 LeakyReLU、GELU",
+                ),
                 diagnoses=("dead-relu", "bad-init") if born else ("dead-relu", "lr-too-high"),
-                evidence=(track.evidence(streak, threshold=at.zero_share, label="share of zeros"),),
+                evidence=(
+                    track.evidence(
+                        streak, threshold=at.zero_share, label=Bilingual("share of zeros", "零值占比")
+                    ),
+                ),
                 weight=share,
             )
 
 
-def _share(share: float) -> str:
-    return "all" if share == 1 else f"at least {share:.1%} of the"
+def _share(share: float) -> Bilingual:
+    if share == 1:
+        return Bilingual("all", "全部")
+    return Bilingual(f"at least {share:.1%} of the", f"至少 {share:.1%} 的")
 
 
 _ACT = (Place(path="act1", kind="module", class_name="torch.nn.modules.activation.ReLU", order=0),)

@@ -14,7 +14,18 @@ Source: Glorot and Bengio 2010, "Understanding the difficulty of training deep f
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from unbug.detect.contract import Finding, Place, Severity, Track, Window, detector, fires, silent, threshold
+from unbug.detect.contract import (
+    Bilingual,
+    Finding,
+    Place,
+    Severity,
+    Track,
+    Window,
+    detector,
+    fires,
+    silent,
+    threshold,
+)
 from unbug.numerics import first_streak
 
 
@@ -30,6 +41,7 @@ class Thresholds:
 @detector(
     "A102",
     "saturated-activation",
+    chinese="激活饱和",
     diagnoses=("saturated-activation",),
     reads=("activation.saturated_share", "input.absmax"),
     severity=Severity.WARNING,
@@ -45,17 +57,31 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         share, known_at = track.values[streak].min(), int(track.steps[streak.stop - 1])
         largest = _largest_input(window, known_at)
         unscaled = largest is not None and largest[1] >= at.input
-        evidence = [track.evidence(streak, threshold=at.share, label="share of saturated outputs")]
+        evidence = [
+            track.evidence(
+                streak, threshold=at.share, label=Bilingual("share of saturated outputs", "饱和输出占比")
+            )
+        ]
         if largest is not None and unscaled:
             seen = largest[0].before(known_at + 1)
-            evidence.append(seen.evidence(threshold=at.input, label="largest input"))
+            evidence.append(seen.evidence(threshold=at.input, label=Bilingual("largest input", "最大输入")))
         yield Finding(
             place=track.place,
-            message=f"at least {share:.0%} of the outputs are saturated on {at.patience} recorded steps "
-            f"(limit {at.share:.0%})" + (f"; inputs reach {largest[1]:.4g}" if largest and unscaled else ""),
-            advice="standardise the inputs"
+            message=Bilingual(
+                f"at least {share:.0%} of the outputs are saturated on {at.patience} recorded steps "
+                f"(limit {at.share:.0%})",
+                f"至少 {share:.0%} 的输出饱和，持续 {at.patience} 个记录步（阈值 {at.share:.0%}）",
+            )
+            + (
+                Bilingual(f"; inputs reach {largest[1]:.4g}", f"；输入高达 {largest[1]:.4g}")
+                if largest and unscaled
+                else ""
+            ),
+            advice=Bilingual("standardise the inputs", "对输入做标准化")
             if unscaled
-            else "start with smaller weights, or use another activation",
+            else Bilingual(
+                "start with smaller weights, or use another activation", "用更小的初始权重，或换一种激活函数"
+            ),
             diagnoses=("unnormalized-input", "saturated-activation") if unscaled else None,
             steps=(int(track.steps[streak.start]), known_at),
             known_at=known_at,

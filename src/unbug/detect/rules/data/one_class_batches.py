@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from unbug.detect.contract import (
+    Bilingual,
     Event,
     Finding,
     Phase,
@@ -39,6 +40,7 @@ class Thresholds:
 @detector(
     "D101",
     "one-class-batches",
+    chinese="批次只含一类",
     diagnoses=("unshuffled-data",),
     events=("batch",),
     severity=Severity.ERROR,
@@ -58,9 +60,15 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         since, known_at = in_a_row[0][0], in_a_row[-1][0]
         yield Finding(
             place="data",
-            message=f"each of {len(in_a_row)} recorded training batches in a row holds one class only, "
-            f"{len(classes)} classes in all",
-            advice="shuffle the training data: DataLoader(…, shuffle=True)",
+            message=Bilingual(
+                f"each of {len(in_a_row)} recorded training batches in a row holds one class only, "
+                f"{len(classes)} classes in all",
+                f"连续 {len(in_a_row)} 个记录的训练批次各自只含一个类别，合计 {len(classes)} 个类别",
+            ),
+            advice=Bilingual(
+                "shuffle the training data: DataLoader(…, shuffle=True)",
+                "打乱训练数据：DataLoader(…, shuffle=True)",
+            ),
             steps=(since, known_at),
             known_at=known_at,
             evidence=(
@@ -68,7 +76,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
                     window,
                     "data",
                     (since, known_at),
-                    "class of each batch",
+                    Bilingual("class of each batch", "每个批次的类别"),
                     classes=[one for _, one in in_a_row],
                 ),
             ),

@@ -16,6 +16,7 @@ import numpy as np
 
 from unbug.detect.contract import (
     ADAPTIVE,
+    Bilingual,
     Finding,
     Severity,
     Training,
@@ -38,6 +39,7 @@ class Thresholds:
 @detector(
     "G104",
     "gradient-clip-too-tight",
+    chinese="梯度裁剪过紧",
     diagnoses=("grad-clip-too-tight",),
     reads=("clip.limit", "grad.global_norm"),
     severity=Severity.WARNING,
@@ -60,11 +62,23 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     usual = float(np.median(norms[streak]))
     yield Finding(
         place="optimizer",
-        message=f"gradient norms of {usual:.3g} are cut to {limits[streak.start]:.2g}, {at.patience} times "
-        f"in a row: steps are {usual / limits[streak.start]:.0f} times shorter than the learning rate says",
-        advice=f"raise the limit of clipping to about {max(usual, 1e-12):.1g}",
+        message=Bilingual(
+            f"gradient norms of {usual:.3g} are cut to {limits[streak.start]:.2g}, {at.patience} times "
+            f"in a row: steps are {usual / limits[streak.start]:.0f} times shorter than the learning rate "
+            "says",
+            f"梯度范数 {usual:.3g} 被裁剪到 {limits[streak.start]:.2g}，连续 {at.patience} 次："
+            f"实际步长比学习率所示小 {usual / limits[streak.start]:.0f} 倍",
+        ),
+        advice=Bilingual(
+            f"raise the limit of clipping to about {max(usual, 1e-12):.1g}",
+            f"把裁剪上限提高到约 {max(usual, 1e-12):.1g}",
+        ),
         evidence=(
-            norm.evidence(part, threshold=float(limits[streak.start]), label="gradient norm before clipping"),
+            norm.evidence(
+                part,
+                threshold=float(limits[streak.start]),
+                label=Bilingual("gradient norm before clipping", "裁剪前的梯度范数"),
+            ),
         ),
     )
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from unbug.detect.contract import (
+    Bilingual,
     Finding,
     Place,
     Severity,
@@ -53,6 +54,7 @@ class Thresholds:
 @detector(
     "G102",
     "exploding-gradient",
+    chinese="梯度爆炸",
     diagnoses=("exploding-gradient",),
     reads=("grad.l2", "update.ratio", "weight.l2"),
     events=("loss_call",),
@@ -74,17 +76,31 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     rows = slice(*np.searchsorted(gradient.steps, [first, last + 1]).tolist())
     target = _largest_target(window, last)
     scaled = target >= at.target
-    why = f"; the targets reach {target:.4g}" if scaled else ""
+    why = Bilingual(f"; the targets reach {target:.4g}", f"；目标值高达 {target:.4g}") if scaled else ""
     yield Finding(
         place=_worst(window, first),
-        message=f"the gradient's norm is {large[streak.start]:.3g} times the weights' at step {first} "
-        f"(limit {at.gradient:g}), the update {thrown[streak.start]:.3g} times{why}",
-        advice="standardise the targets"
+        message=Bilingual(
+            f"the gradient's norm is {large[streak.start]:.3g} times the weights' at step {first} "
+            f"(limit {at.gradient:g}), the update {thrown[streak.start]:.3g} times",
+            f"梯度范数是权重范数的 {large[streak.start]:.3g} 倍（第 {first} 步，阈值 {at.gradient:g}），"
+            f"更新量是 {thrown[streak.start]:.3g} 倍",
+        )
+        + why,
+        advice=Bilingual("standardise the targets", "对目标值做标准化")
         if scaled
-        else "clip the gradient norm (clip_grad_norm_ with 1.0), "
-        "and check the gain of recurrent and deep weights",
+        else Bilingual(
+            "clip the gradient norm (clip_grad_norm_ with 1.0), "
+            "and check the gain of recurrent and deep weights",
+            "裁剪梯度范数（clip_grad_norm_，上限 1.0），并检查循环层与深层权重的增益",
+        ),
         diagnoses=("unnormalized-target", "exploding-gradient") if scaled else None,
-        evidence=(gradient.evidence(rows, threshold=at.gradient, label="gradient norm over weight norm"),),
+        evidence=(
+            gradient.evidence(
+                rows,
+                threshold=at.gradient,
+                label=Bilingual("gradient norm over weight norm", "梯度范数与权重范数之比"),
+            ),
+        ),
     )
 
 

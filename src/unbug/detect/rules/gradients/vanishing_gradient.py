@@ -20,6 +20,7 @@ import numpy as np
 
 from unbug.detect.contract import (
     ADAPTIVE,
+    Bilingual,
     Finding,
     Place,
     Severity,
@@ -45,6 +46,7 @@ class Thresholds:
 @detector(
     "G103",
     "vanishing-gradient",
+    chinese="梯度消失",
     diagnoses=("vanishing-gradient",),
     reads=("grad.l2", "weight.l2"),
     severity=Severity.WARNING,
@@ -79,13 +81,24 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     part = slice(*np.searchsorted(worst.steps, [since, known_at + 1]).tolist())
     yield Finding(
         place=worst.place,
-        message=f"relative to their weights, gradients of the first layers are {shares[streak].max():.1e} of "
-        f"those of the last (limit {at.share:g}), on {at.patience} recorded steps",
-        advice="use ReLU-like activations, residual connections or normalisation between the layers",
+        message=Bilingual(
+            f"relative to their weights, gradients of the first layers are {shares[streak].max():.1e} of "
+            f"those of the last (limit {at.share:g}), on {at.patience} recorded steps",
+            f"相对于各自的权重，前几层的梯度只有最后几层的 {shares[streak].max():.1e}"
+            f"（阈值 {at.share:g}），持续 {at.patience} 个记录步",
+        ),
+        advice=Bilingual(
+            "use ReLU-like activations, residual connections or normalisation between the layers",
+            "在层间使用 ReLU 类激活、残差连接或归一化",
+        ),
         severity=Severity.NOTE if adaptive else None,
         steps=(since, known_at),
         known_at=known_at,
-        evidence=(worst.evidence(part, label=f"gradient norm of {worst.place}"),),
+        evidence=(
+            worst.evidence(
+                part, label=Bilingual(f"gradient norm of {worst.place}", f"{worst.place} 的梯度范数")
+            ),
+        ),
     )
 
 

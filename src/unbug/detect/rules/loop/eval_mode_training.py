@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unbug.detect.contract import (
+    Bilingual,
     Event,
     Finding,
     Phase,
@@ -39,6 +40,7 @@ class Thresholds:
 @detector(
     "T105",
     "eval-mode-training",
+    chinese="以评估模式训练",
     diagnoses=("eval-mode-training",),
     events=("mode",),
     severity=Severity.ERROR,
@@ -59,15 +61,28 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         before = any(one.module == seen.module and one.training for one in passes[:index])
         yield Finding(
             place="loop",
-            message=f"the model {seen.module} is trained in evaluation mode from step {since} on: "
-            f"{seen.dependent} layers ({named(seen.evaluating)}) act as in evaluation",
-            advice="call model.train() after each evaluation, before training goes on",
+            message=Bilingual(
+                f"the model {seen.module} is trained in evaluation mode from step {since} on: "
+                f"{seen.dependent} layers ({named(seen.evaluating)}) act as in evaluation",
+                f"模型 {seen.module} 从第 {since} 步起以评估模式训练："
+                f"{seen.dependent} 个层（{named(seen.evaluating).zh}）的行为与评估时相同",
+            ),
+            advice=Bilingual(
+                "call model.train() after each evaluation, before training goes on",
+                "每次评估后、继续训练前调用 model.train()",
+            ),
             severity=None if before else Severity.WARNING,
             confidence=None if before else 0.7,
             steps=(since, known_at),
             known_at=known_at,
             evidence=(
-                facts_evidence(window, "loop", (since, known_at), "mode of the model", **dict(seen.fields)),
+                facts_evidence(
+                    window,
+                    "loop",
+                    (since, known_at),
+                    Bilingual("mode of the model", "模型的模式"),
+                    **dict(seen.fields),
+                ),
             ),
         )
         return

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from unbug.detect.contract import (
+    Bilingual,
     Finding,
     Severity,
     Training,
@@ -38,6 +39,7 @@ class Thresholds:
 @detector(
     "T101",
     "missing-zero-grad",
+    chinese="缺少 zero_grad",
     diagnoses=("missing-zero-grad",),
     reads=("loop.stale_gradient",),
     events=("loop_order",),
@@ -54,12 +56,23 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     clears = any("Z" in order for order in orders)
     if clears and len(window.training.optimizers) > 1:
         return
-    never = "; zero_grad was not called" if orders and not clears else ""
+    never = Bilingual("; zero_grad was not called", "；zero_grad 从未被调用") if orders and not clears else ""
     yield Finding(
         place="loop",
-        message=f"backward added to gradients that a step had used, {at.patience} steps in a row{never}",
-        advice="call optimizer.zero_grad() before backward in each step",
-        evidence=(track.evidence(streak, threshold=1.0, label="old gradients added to"),),
+        message=Bilingual(
+            f"backward added to gradients that a step had used, {at.patience} steps in a row",
+            f"backward 累加到了上一步已用过的梯度上，连续 {at.patience} 步",
+        )
+        + never,
+        advice=Bilingual(
+            "call optimizer.zero_grad() before backward in each step",
+            "每一步在 backward 之前调用 optimizer.zero_grad()",
+        ),
+        evidence=(
+            track.evidence(
+                streak, threshold=1.0, label=Bilingual("old gradients added to", "累加到旧梯度上")
+            ),
+        ),
     )
 
 

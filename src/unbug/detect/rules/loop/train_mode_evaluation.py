@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unbug.detect.contract import (
+    Bilingual,
     Event,
     Finding,
     Phase,
@@ -42,6 +43,7 @@ class Thresholds:
 @detector(
     "T104",
     "train-mode-evaluation",
+    chinese="以训练模式评估",
     diagnoses=("train-mode-eval",),
     events=("mode", "loss_call"),
     severity=Severity.WARNING,
@@ -64,14 +66,27 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             continue
         yield Finding(
             place="loop",
-            message=f"the model {seen.module} is evaluated in training mode: {seen.dependent} layers "
-            f"({named(seen.training)}) act as in training",
-            advice="call model.eval() before the evaluation and model.train() after it",
+            message=Bilingual(
+                f"the model {seen.module} is evaluated in training mode: {seen.dependent} layers "
+                f"({named(seen.training)}) act as in training",
+                f"模型 {seen.module} 以训练模式被评估：{seen.dependent} 个层"
+                f"（{named(seen.training).zh}）的行为与训练时相同",
+            ),
+            advice=Bilingual(
+                "call model.eval() before the evaluation and model.train() after it",
+                "评估前调用 model.eval()，评估后调用 model.train()",
+            ),
             steps=(seen.step, loss[0]),
             known_at=loss[0],
             source=loss[1],
             evidence=(
-                facts_evidence(window, "loop", (seen.step, loss[0]), "mode of the model", **seen.fields),
+                facts_evidence(
+                    window,
+                    "loop",
+                    (seen.step, loss[0]),
+                    Bilingual("mode of the model", "模型的模式"),
+                    **seen.fields,
+                ),
             ),
         )
         return

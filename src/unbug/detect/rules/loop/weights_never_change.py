@@ -15,7 +15,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unbug.detect.contract import Finding, Place, Severity, Window, detector, fires, silent, threshold
+from unbug.detect.contract import (
+    Bilingual,
+    Finding,
+    Place,
+    Severity,
+    Window,
+    detector,
+    fires,
+    silent,
+    threshold,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +38,7 @@ class Thresholds:
 @detector(
     "T103",
     "weights-never-change",
+    chinese="权重从不变化",
     diagnoses=("missing-optimizer-step", "zero-grad-misplaced", "detached-graph"),
     reads=("update.absmax", "grad.l2", "optimizer.lr", "step.skipped"),
     severity=Severity.ERROR,
@@ -49,17 +60,34 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     has_gradient = any((values > 0).any() for values in gradient)
     longest = max(updates, key=len)
     part = slice(*np.searchsorted(longest.steps, [since, known_at + 1]).tolist())
-    why = "though there are gradients" if has_gradient else "and no gradient is above zero"
+    why = (
+        Bilingual(", though there are gradients", "，尽管存在梯度")
+        if has_gradient
+        else Bilingual(", and no gradient is above zero", "，且没有任何大于零的梯度")
+    )
     yield Finding(
         place="optimizer",
-        message=f"no weight changed in {at.patience} recorded steps, {why}",
-        advice="raise the learning rate, or keep weights in float32"
+        message=Bilingual(
+            f"no weight changed in {at.patience} recorded steps",
+            f"在 {at.patience} 个记录步中没有任何权重改变",
+        )
+        + why,
+        advice=Bilingual(
+            "raise the learning rate, or keep weights in float32", "提高学习率，或让权重保持 float32"
+        )
         if has_gradient
-        else "check that zero_grad does not come before step, and that the loss depends on the weights",
+        else Bilingual(
+            "check that zero_grad does not come before step, and that the loss depends on the weights",
+            "检查 zero_grad 是否在 step 之前被调用，以及损失是否依赖于这些权重",
+        ),
         diagnoses=("low-precision", "lr-too-low") if has_gradient else None,
         steps=(since, known_at),
         known_at=known_at,
-        evidence=(longest.evidence(part, label=f"largest change of {longest.place}"),),
+        evidence=(
+            longest.evidence(
+                part, label=Bilingual(f"largest change of {longest.place}", f"{longest.place} 的最大变化")
+            ),
+        ),
     )
 
 

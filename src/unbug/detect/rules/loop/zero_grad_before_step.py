@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from unbug.detect.contract import (
+    Bilingual,
     Finding,
     Severity,
     Window,
@@ -38,6 +39,7 @@ class Thresholds:
 @detector(
     "T102",
     "zero-grad-before-step",
+    chinese="step 前清了梯度",
     diagnoses=("zero-grad-misplaced",),
     events=("loop_order",),
     severity=Severity.ERROR,
@@ -53,8 +55,13 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     first, known_at, word = cleared[0][0], cleared[at.words - 1][0], cleared[0][1]
     yield Finding(
         place="loop",
-        message="zero_grad is called after backward and before step: the optimizer sees no gradient",
-        advice="call zero_grad before backward, or after step",
+        message=Bilingual(
+            "zero_grad is called after backward and before step: the optimizer sees no gradient",
+            "zero_grad 在 backward 之后、step 之前被调用：优化器看不到任何梯度",
+        ),
+        advice=Bilingual(
+            "call zero_grad before backward, or after step", "在 backward 之前或 step 之后调用 zero_grad"
+        ),
         steps=(first, known_at),
         known_at=known_at,
         evidence=(
@@ -62,7 +69,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
                 window,
                 "loop",
                 (first, known_at),
-                "order of calls in a step",
+                Bilingual("order of calls in a step", "一步内的调用顺序"),
                 order=word,
                 reading=_spelled(word),
             ),

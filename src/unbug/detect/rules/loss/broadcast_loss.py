@@ -15,6 +15,7 @@ from math import prod
 from typing import Any
 
 from unbug.detect.contract import (
+    Bilingual,
     Event,
     Finding,
     Severity,
@@ -36,6 +37,7 @@ class Thresholds:
 @detector(
     "L103",
     "broadcasting-loss",
+    chinese="损失发生广播",
     diagnoses=("loss-broadcast",),
     events=("loss_call",),
     severity=Severity.ERROR,
@@ -52,9 +54,16 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         )
         yield Finding(
             place="loss",
-            message=f"{site.function} compares a prediction of shape {_text(given)} with a target of shape "
-            f"{_text(target)}; they broadcast to {_text(result)}",
-            advice="give both the same shape, e.g. prediction.squeeze(1) or target.unsqueeze(1)",
+            message=Bilingual(
+                f"{site.function} compares a prediction of shape {_text(given)} with a target of shape "
+                f"{_text(target)}; they broadcast to {_text(result)}",
+                f"{site.function} 把形状 {_text(given)} 的预测与形状 {_text(target)} 的目标相比较，"
+                f"二者广播成 {_text(result)}",
+            ),
+            advice=Bilingual(
+                "give both the same shape, e.g. prediction.squeeze(1) or target.unsqueeze(1)",
+                "让二者形状一致，例如 prediction.squeeze(1) 或 target.unsqueeze(1)",
+            ),
             steps=(held.since, held.last),
             known_at=held.known_at,
             source=site.source,

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unbug.detect.contract import (
+    Bilingual,
     Event,
     Finding,
     Place,
@@ -53,6 +54,7 @@ class Thresholds:
 @detector(
     "L102",
     "sigmoid-before-bce-with-logits",
+    chinese="带 logits 的 BCE 前多了 sigmoid",
     diagnoses=("double-sigmoid",),
     events=("loss_call",),
     severity=Severity.ERROR,
@@ -78,11 +80,21 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             continue
         low, high = _number(held.profile.get("input_min")), _number(held.profile.get("input_max"))
         operation = str(held.profile.get("input_op") or "").lower()
-        given = f"the output of a {operation}" if operation else "probabilities"
+        given = (
+            Bilingual(f"the output of a {operation}", f"{operation} 的输出")
+            if operation
+            else Bilingual("probabilities", "概率")
+        )
         yield Finding(
             place="loss",
-            message=f"{FUNCTION} is given {given}: inputs in [{low:.3g}, {high:.3g}]",
-            advice="remove the sigmoid before the loss, or use binary_cross_entropy (BCELoss)",
+            message=Bilingual(
+                f"{FUNCTION} is given {given}: inputs in [{low:.3g}, {high:.3g}]",
+                f"{FUNCTION} 收到的是{given.zh}：输入位于 [{low:.3g}, {high:.3g}]",
+            ),
+            advice=Bilingual(
+                "remove the sigmoid before the loss, or use binary_cross_entropy (BCELoss)",
+                "去掉损失之前的 sigmoid，或改用 binary_cross_entropy（BCELoss）",
+            ),
             steps=(held.since, held.last),
             known_at=held.known_at,
             source=site.source,

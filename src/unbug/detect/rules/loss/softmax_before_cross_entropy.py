@@ -16,6 +16,7 @@ from math import e, log
 from typing import Any
 
 from unbug.detect.contract import (
+    Bilingual,
     Event,
     Finding,
     Severity,
@@ -42,6 +43,7 @@ class Thresholds:
 @detector(
     "L101",
     "softmax-before-cross-entropy",
+    chinese="交叉熵前多了 softmax",
     diagnoses=("softmax-before-ce",),
     events=("loss_call",),
     severity=Severity.ERROR,
@@ -59,12 +61,30 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             continue
         classes = held.profile.get("classes")
         least = log(1 + (classes - 1) / e) if classes else None
-        floor = f"; with {classes} classes it cannot fall below {least:.2f}" if least is not None else ""
-        by = "the output of a softmax" if held.profile.get("input_op") == "Softmax" else "probabilities"
+        floor = (
+            Bilingual(
+                f"; with {classes} classes it cannot fall below {least:.2f}",
+                f"；对 {classes} 个类别，它不可能低于 {least:.2f}",
+            )
+            if least is not None
+            else ""
+        )
+        by = (
+            Bilingual("the output of a softmax", "softmax 的输出")
+            if held.profile.get("input_op") == "Softmax"
+            else Bilingual("probabilities", "概率")
+        )
         yield Finding(
             place="loss",
-            message=f"cross_entropy is given {by}: inputs in [0, 1], rows that sum to 1{floor}",
-            advice="return the logits from the model: remove the softmax before cross_entropy",
+            message=Bilingual(
+                f"cross_entropy is given {by}: inputs in [0, 1], rows that sum to 1",
+                f"cross_entropy 收到的是{by.zh}：输入位于 [0, 1]，每行之和为 1",
+            )
+            + floor,
+            advice=Bilingual(
+                "return the logits from the model: remove the softmax before cross_entropy",
+                "让模型返回 logits：去掉 cross_entropy 之前的 softmax",
+            ),
             steps=(held.since, held.last),
             known_at=held.known_at,
             source=site.source,

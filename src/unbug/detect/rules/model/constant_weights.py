@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from unbug.detect.contract import (
+    Bilingual,
     Finding,
     Place,
     Severity,
@@ -38,6 +39,7 @@ class Thresholds:
 @detector(
     "M104",
     "constant-weights",
+    chinese="权重为常数",
     diagnoses=("bad-init",),
     reads=("weight.std", "weight.mean"),
     severity=Severity.ERROR,
@@ -52,12 +54,19 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         streak = first_streak(track.values == 0, at.patience if value == 0 else 1)
         if streak is None or streak.start > 0:
             continue
-        kept = f"on the first {at.patience} recorded steps" if value == 0 else "at the start"
+        kept = (
+            Bilingual(f" on the first {at.patience} recorded steps", f"（最初 {at.patience} 个记录步）")
+            if value == 0
+            else Bilingual(" at the start", "（训练开始时）")
+        )
         yield Finding(
             place=track.place,
-            message=f"all weights are {value:g} {kept}",
-            advice="leave the default initialisation, or use nn.init.kaiming_normal_ or xavier_uniform_",
-            evidence=(track.evidence(streak, label="spread of the weights"),),
+            message=Bilingual(f"all weights are {value:g}", f"所有权重都是 {value:g}") + kept,
+            advice=Bilingual(
+                "leave the default initialisation, or use nn.init.kaiming_normal_ or xavier_uniform_",
+                "保留默认初始化，或使用 nn.init.kaiming_normal_、xavier_uniform_",
+            ),
+            evidence=(track.evidence(streak, label=Bilingual("spread of the weights", "权重的离散程度")),),
             weight=-float(track.where.order),
         )
 

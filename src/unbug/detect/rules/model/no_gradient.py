@@ -3,8 +3,8 @@
 Why it matters: they never learn. Mostly a `detach`, `.data`, `.item()` or `no_grad` cuts the graph behind
     them.
 How it decides: in `looks` consecutive looks the same parameters have no gradient, and none was recorded for
-    them. If the output of their module was recorded in training, the module runs and the graph is cut
-    behind it: an error. Else the module may simply be unused: a note.
+    them. If their module gave an output in training, it runs and the graph is cut in it or behind it: an
+    error. Else the module may simply be unused: a note.
 When it is wrong: heads that run but whose loss is switched off for a time.
 What to do: take the `detach` or `no_grad` out of the path from these layers to the loss; or leave them out
     of the optimizer, if they shall stay as they are.
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from unbug.detect.contract import (
+    Bilingual,
     Event,
     Finding,
     Severity,
@@ -39,6 +40,7 @@ class Thresholds:
 @detector(
     "M103",
     "no-gradient",
+    chinese="没有梯度",
     diagnoses=("detached-graph",),
     reads=("grad.count", "activation.count"),
     events=("parameters",),
@@ -55,13 +57,22 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             continue
         place = common_place(cut)
         ran = {track.place for track in window.head(step + 1).read("activation.count")}
+        ran |= {str(path) for path in again.fields.get("without_gradient_ran") or ()}
         runs = [path for path in cut if path.rpartition(".")[0] in ran]
         yield Finding(
             place=place,
-            message=f"{len(cut)} parameters in the optimizer never get a gradient: {named(cut)}",
-            advice="take detach, no_grad or .item() out of the path from there to the loss"
+            message=Bilingual(
+                f"{len(cut)} parameters in the optimizer never get a gradient: {named(cut)}",
+                f"优化器中有 {len(cut)} 个参数从未得到梯度：{named(cut).zh}",
+            ),
+            advice=Bilingual(
+                "take detach, no_grad or .item() out of the path from there to the loss",
+                "去掉从这些层到损失的路径上的 detach、no_grad 或 .item()",
+            )
             if runs
-            else "use these layers, or leave them out of the optimizer",
+            else Bilingual(
+                "use these layers, or leave them out of the optimizer", "使用这些层，或不要把它们交给优化器"
+            ),
             severity=None if runs else Severity.NOTE,
             steps=(again.since, step),
             known_at=step,
@@ -70,7 +81,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
                     window,
                     place,
                     (again.since, step),
-                    "parameters without gradient",
+                    Bilingual("parameters without gradient", "没有梯度的参数"),
                     parameters=cut,
                     their_modules_run=bool(runs),
                 ),
@@ -79,8 +90,8 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         return
 
 
-def _look(step: int, *paths: str) -> Event:
-    return event("parameters", step=step, without_gradient=list(paths))
+def _look(step: int, *paths: str, ran: tuple[str, ...] = ()) -> Event:
+    return event("parameters", step=step, without_gradient=list(paths), without_gradient_ran=list(ran))
 
 
 _THREE = (_look(0, "enc.weight"), _look(1, "enc.weight"), _look(2, "enc.weight"))
@@ -91,6 +102,11 @@ CASES = (
         severity=Severity.ERROR,
         events=_THREE,
         activation__count={"enc": [9.0] * 3},
+    ),
+    fires(
+        "a module that runs without recording gradients",
+        severity=Severity.ERROR,
+        events=tuple(_look(step, "enc.weight", ran=("enc",)) for step in range(3)),
     ),
     fires("a module that does not run", severity=Severity.NOTE, events=_THREE),
     silent("two looks", events=_THREE[:2], activation__count={"enc": [9.0] * 3}),

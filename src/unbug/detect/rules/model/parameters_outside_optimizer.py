@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unbug.detect.contract import (
+    Bilingual,
     Event,
     Finding,
     Severity,
@@ -40,6 +41,7 @@ class Thresholds:
 @detector(
     "M101",
     "parameters-outside-optimizer",
+    chinese="参数不在优化器中",
     diagnoses=("params-not-in-optimizer",),
     events=("parameters",),
     severity=Severity.ERROR,
@@ -52,14 +54,27 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         paths = [str(one["path"]) for one in again.items]
         late = any(one.get("created_after_optimizer") for one in again.items)
         head_only = not late and all(one.get("position") == "before" for one in again.items)
-        why = ", since they were made after it" if late else ""
+        why = (
+            Bilingual(", since they were made after it", "，因为它们在优化器之后创建")
+            if late
+            else Bilingual()
+        )
         noun = "parameter has a gradient but is" if len(paths) == 1 else "parameters have gradients but are"
         yield Finding(
             place=common_place(paths),
-            message=f"{len(paths)} {noun} in no optimizer{why}: {named(paths)}",
-            advice="freeze these layers with requires_grad_(False), if only what follows shall learn"
+            message=Bilingual(
+                f"{len(paths)} {noun} in no optimizer{why}: {named(paths)}",
+                f"{len(paths)} 个参数有梯度，却不在任何优化器中{why.zh}：{named(paths).zh}",
+            ),
+            advice=Bilingual(
+                "freeze these layers with requires_grad_(False), if only what follows shall learn",
+                "若只训练后面的层，请用 requires_grad_(False) 冻结这些层",
+            )
             if head_only
-            else "make the optimizer after the model is complete, from model.parameters()",
+            else Bilingual(
+                "make the optimizer after the model is complete, from model.parameters()",
+                "在模型完整之后，用 model.parameters() 创建优化器",
+            ),
             severity=Severity.NOTE if head_only else None,
             steps=(again.since, again.step),
             known_at=again.step,
@@ -68,7 +83,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
                     window,
                     common_place(paths),
                     (again.since, again.step),
-                    "parameters in no optimizer",
+                    Bilingual("parameters in no optimizer", "不在任何优化器中的参数"),
                     parameters=paths,
                     made_after_the_optimizer=late,
                     in_the_optimizer=again.fields.get("owned_count"),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unbug.detect.contract import (
+    Bilingual,
     Event,
     Finding,
     Severity,
@@ -36,6 +37,7 @@ class Thresholds:
 @detector(
     "M102",
     "stale-optimizer-parameters",
+    chinese="优化器持有旧参数",
     diagnoses=("params-not-in-optimizer",),
     events=("parameters",),
     severity=Severity.ERROR,
@@ -50,8 +52,13 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         told = named([f"{name} ({shape})".strip() for name, shape in zip(names, shapes, strict=True)])
         yield Finding(
             place="optimizer",
-            message=f"the optimizer holds {len(stale)} parameters that no module uses any more: {told}",
-            advice="make the optimizer after the last change of the model",
+            message=Bilingual(
+                f"the optimizer holds {len(stale)} parameters that no module uses any more: {told}",
+                f"优化器持有 {len(stale)} 个已没有模块使用的参数：{told.zh}",
+            ),
+            advice=Bilingual(
+                "make the optimizer after the last change of the model", "在最后一次修改模型之后再创建优化器"
+            ),
             steps=(again.since, again.step),
             known_at=again.step,
             evidence=(
@@ -59,7 +66,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
                     window,
                     "optimizer",
                     (again.since, again.step),
-                    "parameters that are held but not used",
+                    Bilingual("parameters that are held but not used", "持有但未使用的参数"),
                     shapes=shapes,
                 ),
             ),

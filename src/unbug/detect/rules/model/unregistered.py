@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unbug.detect.contract import (
+    Bilingual,
     Event,
     Finding,
     Severity,
@@ -39,6 +40,7 @@ class Thresholds:
 @detector(
     "M105",
     "unregistered-parameter",
+    chinese="参数未注册",
     diagnoses=("unregistered-parameter",),
     events=("parameters",),
     severity=Severity.ERROR,
@@ -54,15 +56,27 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
                 continue
             told.add(path)
             learns = bool(one.get("changed") or one.get("in_optimizer"))
-            why = "model.state_dict() does not save them" if learns else "no optimizer trains them"
-            count = int(one.get("count") or 0)
+            why = (
+                Bilingual("model.state_dict() does not save them", "model.state_dict() 不会保存它们")
+                if learns
+                else Bilingual("no optimizer trains them", "没有优化器训练它们")
+            )
+            count, elements = int(one.get("count") or 0), int(one.get("elements") or 0)
             file, line = str(one.get("file") or ""), int(one.get("line") or 0)
             yield Finding(
                 place=path,
-                message=f"{_held(one)}, and no module registers them: {count} parameters "
-                f"({int(one.get('elements') or 0):,} values) get gradients, but {why}",
-                advice="hold modules in nn.ModuleList or nn.ModuleDict, and tensors in nn.Parameter or "
-                "nn.ParameterList, before the optimizer is made",
+                message=_held(one)
+                + Bilingual(
+                    f", and no module registers them: {count} parameters ({elements:,} values) get "
+                    f"gradients, but {why}",
+                    f"，而没有模块注册它们：{count} 个参数（{elements:,} 个数值）得到梯度，但{why.zh}",
+                ),
+                advice=Bilingual(
+                    "hold modules in nn.ModuleList or nn.ModuleDict, and tensors in nn.Parameter or "
+                    "nn.ParameterList, before the optimizer is made",
+                    "在创建优化器之前，用 nn.ModuleList、nn.ModuleDict 保存模块，"
+                    "用 nn.Parameter、nn.ParameterList 保存张量",
+                ),
                 severity=Severity.NOTE if learns else None,
                 steps=(again.since, again.step),
                 known_at=again.step,
@@ -70,7 +84,11 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
                 weight=float(count),
                 evidence=(
                     facts_evidence(
-                        window, path, (again.since, again.step), "parameters that no module registers", **one
+                        window,
+                        path,
+                        (again.since, again.step),
+                        Bilingual("parameters that no module registers", "没有模块注册的参数"),
+                        **one,
                     ),
                 ),
             )
@@ -81,12 +99,17 @@ def _unregistered(look: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
     return None if found is None else [one for one in found if one.get("path")]
 
 
-def _held(one: Mapping[str, Any]) -> str:
+def _held(one: Mapping[str, Any]) -> Bilingual:
     classes = [str(name) for name in one.get("classes") or ()]
+    path = str(one.get("path"))
     if not one.get("attribute"):
-        return f"modules of class {one.get('path')} run inside the model"
-    kind = "tensors" if classes == ["Tensor"] else f"modules of class {named(classes)}"
-    return f"the plain attribute {one.get('path')} holds {kind}"
+        return Bilingual(f"modules of class {path} run inside the model", f"{path} 类的模块在模型内部运行")
+    if classes == ["Tensor"]:
+        return Bilingual(f"the plain attribute {path} holds tensors", f"普通属性 {path} 保存着张量")
+    return Bilingual(
+        f"the plain attribute {path} holds modules of class {named(classes)}",
+        f"普通属性 {path} 保存着 {named(classes).zh} 类的模块",
+    )
 
 
 def _look(step: int, *paths: str, **fields: Any) -> Event:

@@ -15,7 +15,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unbug.detect.contract import Finding, Severity, Track, Window, detector, fires, silent, threshold
+from unbug.detect.contract import (
+    Bilingual,
+    Finding,
+    Severity,
+    Track,
+    Window,
+    detector,
+    fires,
+    silent,
+    threshold,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +36,7 @@ class Thresholds:
 @detector(
     "N102",
     "non-finite-gradient",
+    chinese="梯度非有限",
     diagnoses=("numeric-unsafe-op", "low-precision"),
     reads=("grad.global_norm", "grad.nonfinite_share", "loss.value", "loss.nonfinite", "step.skipped"),
     severity=Severity.ERROR,
@@ -47,15 +58,30 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         return
     known_at, track, row = first
     whole = track.name == "grad.global_norm"
-    share = "" if whole else f" in {track.values[row]:.1%} of its values"
+    which = Bilingual("the gradient norm", "梯度范数") if whole else Bilingual("the gradient", "梯度")
+    share = (
+        Bilingual()
+        if whole
+        else Bilingual(
+            f" in {track.values[row]:.1%} of its values", f"（占其数值的 {track.values[row]:.1%}）"
+        )
+    )
     yield Finding(
         place=track.place,
-        message=f"the gradient{' norm' if whole else ''} is NaN or infinite{share} at step {known_at}, "
-        "while the loss is finite",
-        advice="look for sqrt(0), a norm of zeros, division by zero or pow at zero in what leads to the loss",
+        message=Bilingual(
+            f"{which} is NaN or infinite{share} at step {known_at}, while the loss is finite",
+            f"{which.zh}为 NaN 或无穷{share.zh}，在第 {known_at} 步，而损失是有限的",
+        ),
+        advice=Bilingual(
+            "look for sqrt(0), a norm of zeros, division by zero or pow at zero in what leads to the loss",
+            "检查通向损失的计算中是否有 sqrt(0)、零向量的范数、除以零或零的幂",
+        ),
         evidence=(
             track.evidence(
-                slice(row, row + 1), label="gradient norm" if whole else "share of NaN or infinite"
+                slice(row, row + 1),
+                label=Bilingual("gradient norm", "梯度范数")
+                if whole
+                else Bilingual("share of NaN or infinite", "NaN 或无穷的占比"),
             ),
         ),
     )

@@ -17,7 +17,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unbug.detect.contract import Finding, Severity, Track, Window, detector, fires, silent, threshold
+from unbug.detect.contract import (
+    Bilingual,
+    Finding,
+    Severity,
+    Track,
+    Window,
+    detector,
+    fires,
+    silent,
+    threshold,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +41,7 @@ class Thresholds:
 @detector(
     "N101",
     "non-finite-loss",
+    chinese="损失非有限",
     diagnoses=("numeric-unsafe-op", "nonfinite-data"),
     reads=("loss.value", "loss.nonfinite", "step.skipped", "grad.global_norm", "input.nonfinite_share"),
     severity=Severity.ERROR,
@@ -47,15 +58,31 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     assert track is not None
     part = slice(*np.searchsorted(track.steps, [first, known + 1]))
     diagnoses, why = _origin(window, loss, first, at)
-    kind = "infinite" if np.isinf(track.values[part][0]) else "NaN or infinite" if track is flag else "NaN"
+    kind = (
+        Bilingual("infinite", "无穷")
+        if np.isinf(track.values[part][0])
+        else Bilingual("NaN or infinite", "NaN 或无穷")
+        if track is flag
+        else Bilingual("NaN", "NaN")
+    )
     before = _last_finite(loss, first)
-    was = f"; it was {before:.4g} before" if before is not None else ""
+    was = (
+        Bilingual(f"; it was {before:.4g} before", f"；此前为 {before:.4g}")
+        if before is not None
+        else Bilingual()
+    )
     yield Finding(
         place="loss",
-        message=f"the loss is {kind} at step {first}{was}; {why}",
-        advice="look for log(0), division by zero, sqrt(0) or overflow in the loss at this step",
+        message=Bilingual(
+            f"the loss is {kind} at step {first}{was}; {why}",
+            f"损失在第 {first} 步为 {kind.zh}{was.zh}；{why.zh}",
+        ),
+        advice=Bilingual(
+            "look for log(0), division by zero, sqrt(0) or overflow in the loss at this step",
+            "检查这一步的损失中是否有 log(0)、除以零、sqrt(0) 或溢出",
+        ),
         diagnoses=diagnoses,
-        evidence=(track.evidence(part, label="loss"),),
+        evidence=(track.evidence(part, label=Bilingual("loss", "损失")),),
     )
 
 
@@ -80,29 +107,35 @@ def _last_finite(loss: Track | None, first: int) -> float | None:
     return float(values[-1]) if len(values) else None
 
 
-def _origin(window: Window, loss: Track | None, first: int, at: Thresholds) -> tuple[tuple[str, ...], str]:
+def _origin(
+    window: Window, loss: Track | None, first: int, at: Thresholds
+) -> tuple[tuple[str, ...], Bilingual]:
     """What the steps before tell about where it came from."""
     for track in window.read("input.nonfinite_share"):
         before = track.before(first + 1)
         if (before.values > 0).any():
-            return ("nonfinite-data",), "the model's input already held NaN or infinity"
+            return ("nonfinite-data",), Bilingual(
+                "the model's input already held NaN or infinity", "模型的输入中已含 NaN 或无穷"
+            )
     norm = window.one("grad.global_norm")
-    for grown, what in ((norm, "the gradient norm"), (loss, "the loss")):
+    norm_name, loss_name = Bilingual("the gradient norm", "梯度范数"), Bilingual("the loss", "损失")
+    for grown, what in ((norm, norm_name), (loss, loss_name)):
         values = np.abs(grown.before(first).values) if grown is not None else np.zeros(0)
         values = values[np.isfinite(values)]
         if len(values) > 1 and (middle := float(np.median(values[:-1]))) > 0:
             times = float(values[-3:].max()) / middle
             if times >= at.growth:
-                return (
-                    "exploding-gradient",
-                    "lr-too-high",
-                ), f"{what} had grown to {times:.3g} times its median"
+                return ("exploding-gradient", "lr-too-high"), Bilingual(
+                    f"{what} had grown to {times:.3g} times its median",
+                    f"{what.zh}此前已增长到中位数的 {times:.3g} 倍",
+                )
     if first == 0:
-        return ("numeric-unsafe-op", "nonfinite-data"), "it was so from the first step"
-    return (
-        "numeric-unsafe-op",
-        "nonfinite-data",
-    ), "nothing had grown before: a formula made it"
+        return ("numeric-unsafe-op", "nonfinite-data"), Bilingual(
+            "it was so from the first step", "从第一步起就是如此"
+        )
+    return ("numeric-unsafe-op", "nonfinite-data"), Bilingual(
+        "nothing had grown before: a formula made it", "此前没有任何量增长：是某个公式产生了它"
+    )
 
 
 _NAN, _INF = float("nan"), float("inf")

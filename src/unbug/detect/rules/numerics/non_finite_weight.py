@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unbug.detect.contract import Finding, Severity, Window, detector, fires, silent, threshold
+from unbug.detect.contract import Bilingual, Finding, Severity, Window, detector, fires, silent, threshold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,7 @@ class Thresholds:
 @detector(
     "N103",
     "non-finite-weight",
+    chinese="权重非有限",
     diagnoses=("numeric-unsafe-op", "exploding-gradient", "lr-too-high"),
     reads=("weight.nonfinite_share",),
     severity=Severity.ERROR,
@@ -43,9 +44,20 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         if track.steps[row] == earliest:
             yield Finding(
                 place=track.place,
-                message=f"{track.values[row]:.1%} of the values are NaN or infinite at step {earliest}",
-                advice="go back to a checkpoint from before, and look at what came first",
-                evidence=(track.evidence(slice(row, row + 1), label="share of NaN or infinite weights"),),
+                message=Bilingual(
+                    f"{track.values[row]:.1%} of the values are NaN or infinite at step {earliest}",
+                    f"{track.values[row]:.1%} 的数值为 NaN 或无穷（第 {earliest} 步）",
+                ),
+                advice=Bilingual(
+                    "go back to a checkpoint from before, and look at what came first",
+                    "回到此前的检查点，并查明最先出错的是什么",
+                ),
+                evidence=(
+                    track.evidence(
+                        slice(row, row + 1),
+                        label=Bilingual("share of NaN or infinite weights", "NaN 或无穷权重的占比"),
+                    ),
+                ),
                 weight=float(track.values[row]),
             )
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unbug.detect.contract import (
+    Bilingual,
     Finding,
     Severity,
     Window,
@@ -40,6 +41,7 @@ class Thresholds:
 @detector(
     "O102",
     "learning-rate-collapsed",
+    chinese="学习率过早衰减",
     diagnoses=("lr-schedule",),
     reads=("optimizer.lr",),
     events=("loop_order",),
@@ -63,13 +65,30 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     each_step = any("L" in word for _, word in orders(window)[:1])
     yield Finding(
         place="optimizer",
-        message=f"the learning rate fell from {peak:.3g} to {rate.values[after]:.2g} by step {since} "
-        f"of {end} and stayed so low" + ("; the scheduler is stepped in every step" if each_step else ""),
-        advice="call scheduler.step() once an epoch, or give the schedule its length in steps",
+        message=Bilingual(
+            f"the learning rate fell from {peak:.3g} to {rate.values[after]:.2g} by step {since} "
+            f"of {end} and stayed so low",
+            f"学习率从 {peak:.3g} 降到 {rate.values[after]:.2g}（第 {since} 步，共 {end} 步），"
+            "此后一直这样低",
+        )
+        + (
+            Bilingual("; the scheduler is stepped in every step", "；调度器在每一步都被推进")
+            if each_step
+            else ""
+        ),
+        advice=Bilingual(
+            "call scheduler.step() once an epoch, or give the schedule its length in steps",
+            "每个 epoch 只调用一次 scheduler.step()，或按步数设定调度长度",
+        ),
         severity=None if each_step else Severity.NOTE,
         steps=(since, int(rate.steps[-1])),
         evidence=(
-            rate.evidence(threshold=at.share * peak, above=False, mark=(since,), label="learning rate"),
+            rate.evidence(
+                threshold=at.share * peak,
+                above=False,
+                mark=(since,),
+                label=Bilingual("learning rate", "学习率"),
+            ),
         ),
     )
 

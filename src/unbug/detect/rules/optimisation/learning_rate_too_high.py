@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unbug.detect.contract import (
+    Bilingual,
     Finding,
     Place,
     Severity,
@@ -46,6 +47,7 @@ class Thresholds:
 @detector(
     "O101",
     "learning-rate-too-high",
+    chinese="学习率过高",
     diagnoses=("lr-too-high",),
     reads=("update.ratio", "weight.l2", "grad.l2", "loss.value"),
     severity=Severity.ERROR,
@@ -68,15 +70,26 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     known_at, then = int(loss.steps[worse[0]]), float(loss.values[worse[0]])
     yield Finding(
         place="optimizer",
-        message=f"one update is {update.values[streak].max():.3g} times as long as the weights "
-        f"(limit {at.update:g}); the loss went from {start:.4g} to {then:.4g} by step {known_at}",
-        advice="lower the learning rate by a factor of 10 or more",
+        message=Bilingual(
+            f"one update is {update.values[streak].max():.3g} times as long as the weights "
+            f"(limit {at.update:g}); the loss went from {start:.4g} to {then:.4g} by step {known_at}",
+            f"单次更新的长度是权重的 {update.values[streak].max():.3g} 倍（阈值 {at.update:g}）；"
+            f"损失从 {start:.4g} 变为 {then:.4g}（到第 {known_at} 步）",
+        ),
+        advice=Bilingual("lower the learning rate by a factor of 10 or more", "把学习率除以 10 或更大的数"),
         steps=(since, max(known_at, reached)),
         known_at=max(known_at, reached),
         evidence=(
-            update.evidence(streak, threshold=at.update, label="update norm over weight norm"),
+            update.evidence(
+                streak,
+                threshold=at.update,
+                label=Bilingual("update norm over weight norm", "更新范数与权重范数之比"),
+            ),
             loss.evidence(
-                slice(0, int(worse[0]) + 1), threshold=float(start), mark=(known_at,), label="loss"
+                slice(0, int(worse[0]) + 1),
+                threshold=float(start),
+                mark=(known_at,),
+                label=Bilingual("loss", "损失"),
             ),
         ),
     )

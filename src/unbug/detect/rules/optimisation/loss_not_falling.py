@@ -24,6 +24,7 @@ from math import log
 import numpy as np
 
 from unbug.detect.contract import (
+    Bilingual,
     Finding,
     Phase,
     Place,
@@ -60,6 +61,7 @@ class Thresholds:
 @detector(
     "O201",
     "loss-not-falling",
+    chinese="损失不下降",
     diagnoses=("misaligned-labels", "label-noise", "underfitting"),
     reads=("loss.value", "update.ratio", "weight.l2"),
     events=("loop_order", "loss_call"),
@@ -88,27 +90,45 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         return
     moved = _moved(window)
     if rose:
-        message = f"the training loss rose from {start:.4g} at the start to {quarter:.4g} at the end"
-        advice = "lower the learning rate, and check that the data are shuffled"
+        message = Bilingual(
+            f"the training loss rose from {start:.4g} at the start to {quarter:.4g} at the end",
+            f"训练损失从开始时的 {start:.4g} 升到结束时的 {quarter:.4g}",
+        )
+        advice = Bilingual(
+            "lower the learning rate, and check that the data are shuffled",
+            "降低学习率，并检查数据是否已打乱",
+        )
         diagnoses: tuple[str, ...] | None = ("lr-too-high", "unshuffled-data", "momentum-too-high")
     elif moved is not None and moved < at.moved:
-        message = (
+        message = Bilingual(
             f"the training loss stayed at {start:.4g} (second half {half:.4g}); all updates together "
-            f"moved the weights by {moved:.2g} of their norm (limit {at.moved:g})"
+            f"moved the weights by {moved:.2g} of their norm (limit {at.moved:g})",
+            f"训练损失停留在 {start:.4g}（后半段 {half:.4g}）；所有更新合计只让权重移动了"
+            f"其范数的 {moved:.2g}（阈值 {at.moved:g}）",
         )
-        advice, diagnoses = "raise the learning rate, by a factor of 100 or more", ("lr-too-low",)
+        advice = Bilingual("raise the learning rate, by a factor of 100 or more", "把学习率提高 100 倍或更多")
+        diagnoses = ("lr-too-low",)
     else:
-        message = (
-            f"the training loss stayed at {start:.4g}: second half {half:.4g}, a change below {at.drop:.0%}"
+        message = Bilingual(
+            f"the training loss stayed at {start:.4g}: second half {half:.4g}, a change below {at.drop:.0%}",
+            f"训练损失停留在 {start:.4g}：后半段为 {half:.4g}，变化小于 {at.drop:.0%}",
         )
-        advice, diagnoses = "check that labels belong to their inputs; try to overfit one batch", None
+        advice = Bilingual(
+            "check that labels belong to their inputs; try to overfit one batch",
+            "检查标签是否与输入对应；试着先过拟合一个批次",
+        )
+        diagnoses = None
     yield Finding(
         place="loss",
         message=message,
         advice=advice,
         diagnoses=diagnoses,
         severity=None if _supervised(window) else Severity.NOTE,
-        evidence=(loss.evidence(threshold=(1 - at.drop) * start, mark=(), label="training loss"),),
+        evidence=(
+            loss.evidence(
+                threshold=(1 - at.drop) * start, mark=(), label=Bilingual("training loss", "训练损失")
+            ),
+        ),
     )
 
 

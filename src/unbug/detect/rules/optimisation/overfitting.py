@@ -17,7 +17,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unbug.detect.contract import Finding, Severity, Window, detector, evaluated, fires, silent, threshold
+from unbug.detect.contract import (
+    Bilingual,
+    Finding,
+    Severity,
+    Window,
+    detector,
+    evaluated,
+    fires,
+    silent,
+    threshold,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +47,7 @@ class Thresholds:
 @detector(
     "O202",
     "overfitting",
+    chinese="过拟合",
     diagnoses=("overfitting",),
     reads=("call.value", "loss.value"),
     events=("loss_call",),
@@ -67,15 +78,24 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             continue
         yield Finding(
             place="loss",
-            message=f"the evaluated loss rose from {means[best]:.4g} at step {steps[best]} to {last:.4g}, "
-            f"while the training loss fell from {np.nanmedian(then):.3g} to {np.nanmedian(now):.2g}",
-            advice="stop early, or use more data, augmentation, weight decay or a smaller model",
+            message=Bilingual(
+                f"the evaluated loss rose from {means[best]:.4g} at step {steps[best]} to {last:.4g}, "
+                f"while the training loss fell from {np.nanmedian(then):.3g} to {np.nanmedian(now):.2g}",
+                f"评估损失从 {means[best]:.4g}（第 {steps[best]} 步）升到 {last:.4g}，"
+                f"而训练损失从 {np.nanmedian(then):.3g} 降到 {np.nanmedian(now):.2g}",
+            ),
+            advice=Bilingual(
+                "stop early, or use more data, augmentation, weight decay or a smaller model",
+                "提前停止，或使用更多数据、数据增强、权重衰减或更小的模型",
+            ),
             steps=(int(steps[best]), int(steps[-1])),
             evidence=(
                 track.evidence(
-                    threshold=float(at.rise * means[best]), mark=(int(steps[best]),), label="evaluated loss"
+                    threshold=float(at.rise * means[best]),
+                    mark=(int(steps[best]),),
+                    label=Bilingual("evaluated loss", "评估损失"),
                 ),
-                loss.evidence(mark=(int(steps[best]),), label="training loss"),
+                loss.evidence(mark=(int(steps[best]),), label=Bilingual("training loss", "训练损失")),
             ),
         )
 
