@@ -88,7 +88,8 @@ class CommandNotFoundError(UsageError):
         self.command, self.reason = command, reason
         hint = f"; for a script say `unbug run {command}`" if command.endswith(".py") else ""
         super().__init__(
-            f"cannot run {command!r}: {reason}; `unbug run [options] -- COMMAND…` takes what a shell would{hint}"
+            f"cannot run {command!r}: {reason}; `unbug run [options] -- COMMAND…` takes what a shell "
+            f"would{hint}"
         )
 
 

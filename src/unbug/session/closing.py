@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from unbug.session.display import show_at_end
+from unbug.session.ending import ending_fields
 from unbug.session.environment import torch_facts
 from unbug.session.live import counts, reaches
 from unbug.session.rules import rule_settings
@@ -95,7 +96,9 @@ def _say_how_it_ended(recording: Recording, ending: Ending, *, now_ns: int) -> N
     writer, facts = recording.writer, torch_facts()
     if facts:
         writer.event("environment", {"torch": facts}, t_ns=now_ns)
-    if ending.error:
+    reason = recording.reason_of(ending)
+    writer.event("end", ending_fields(ending, reason), t_ns=now_ns)
+    if ending.error and not recording.of_processes:
         writer.event("crash", {"error": ending.error, "traceback": ending.traceback}, t_ns=now_ns)
     coverage: dict[str, Any] = dict(recording.observer.coverage())
     recording.steps = sum(int(one.get("steps", 0)) for one in coverage.get("trainings", ()))

@@ -22,12 +22,16 @@ def run_command(words: Sequence[str], *, settings: Settings) -> None:
     """Run a program and record it; with `UNBUG=0` it runs bare.
 
     Args:
-        words: `[SCRIPT, ARGS…]` or `["-m", MODULE, ARGS…]`.
+        words: `[SCRIPT, ARGS…]`, `["-m", MODULE, ARGS…]` or `["--", COMMAND, ARGS…]`.
     Raises:
         SystemExit, KeyboardInterrupt: the program ended so; to be let through.
         ScriptNotFoundError: there is no such program.
         StoreError: the run's folder cannot be made.
     """
+    if words[0] == "--":
+        from unbug.session.supervise import run_processes
+
+        run_processes(words[1:], settings=settings)
     from unbug.hooks import find_module, find_script, run_program
 
     program = find_module(words[1], words[2:]) if words[0] == "-m" else find_script(words[0], words[1:])

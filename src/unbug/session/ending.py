@@ -5,11 +5,14 @@ from __future__ import annotations
 import traceback
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from unbug.types import RunState
 
-__all__ = ["Ending"]
+if TYPE_CHECKING:
+    from unbug.session.reasons import Reason
+
+__all__ = ["Ending", "ending_fields"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,6 +22,7 @@ class Ending:
     Args:
         error: Class and message of the exception, empty if there was none.
         late: The interpreter is shutting down already, so no thread can be started.
+        signals: Names of those that came to the process that tells this.
     """
 
     state: RunState
@@ -26,6 +30,7 @@ class Ending:
     error: str = ""
     traceback: str = ""
     late: bool = False
+    signals: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, error: BaseException | None) -> Self:
@@ -43,6 +48,18 @@ class Ending:
         if isinstance(error, KeyboardInterrupt):
             return cls(state=RunState.INTERRUPTED, exit_code=130, error=text, traceback=trace)
         return cls(state=RunState.FAILED, exit_code=1, error=text, traceback=trace)
+
+
+def ending_fields(ending: Ending, reason: Reason) -> dict[str, Any]:
+    """The fields of an event `end`."""
+    return {
+        "state": ending.state.value,
+        "exit_code": ending.exit_code,
+        "reason": reason.kind,
+        "text": reason.text,
+        "sure": reason.sure,
+        "signals": list(ending.signals),
+    }
 
 
 def _without_ours(trace: TracebackType | None) -> TracebackType | None:

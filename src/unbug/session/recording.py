@@ -6,6 +6,7 @@ import os
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from unbug.session.launch import rank_of
 from unbug.session.live import FIRST_STEPS, LiveFindings, counts
 from unbug.session.medialog import MediaLog, media_budget
 from unbug.session.observer import NOWHERE, Observer
+from unbug.session.reasons import Reason, oom_kills, reason_of
 from unbug.session.redacting import RedactingWriter
 from unbug.session.rules import rule_settings
 from unbug.session.sources import Sources
@@ -100,6 +102,9 @@ class Recording:
         self._findings: Mapping[str, int] = {}
         self._last_loss: float | None = None
         self.steps: int | None = None
+        self._kills = oom_kills()
+        self._reason: Reason | None = None
+        self.least_free_share: Callable[[], float] = lambda: 1.0
         self._trainings = 0
         with self.faults.guard("asking git"):
             answers = git.answers(self._redactor)
@@ -168,6 +173,7 @@ class Recording:
         from unbug.session.resources import Resources
 
         resources = Resources(self.writer, self.path)
+        self.least_free_share = resources.least_free_share
         return lambda: resources.sample(self.observer.position)
 
     def _environment(self, fields: Mapping[str, Any]) -> None:
@@ -182,14 +188,46 @@ class Recording:
         self._trainings = len(trainings)
         self.steps = max(self.steps or 0, sum(one.steps for one in trainings))
 
+    def reason_of(self, ending: Ending) -> Reason:
+        """Why the program ended. What one of its processes says weighs more than the code of the command."""
+        kills, before = oom_kills(), self._kills
+        if self.of_processes and ending.state is not RunState.FINISHED:
+            ending = replace(ending, error=self._first_crash() or ending.error)
+        self._reason = reason_of(
+            ending,
+            environment=os.environ,
+            kills=0 if kills is None or before is None else kills - before,
+            least_free_share=self.least_free_share(),
+        )
+        return self._reason
+
+    def _first_crash(self) -> str:
+        """The error of the process of this attempt that failed first: the others were ended for it."""
+        from unbug.store import open_reader
+
+        self.writer.flush()
+        reader = open_reader(self.path)
+        try:
+            crashes = [event for event in reader.events("crash") if event.attempt == self.attempt]
+        finally:
+            reader.close()
+        return str(crashes[0].fields.get("error", "")) if crashes else ""
+
     def end_status(self, ending: Ending) -> None:
         """Write how the program ended."""
         more = {
             "exit_code": ending.exit_code,
             "ended_ns": time.time_ns(),
-            "message": self._redactor.text(ending.error),
+            "message": self._redactor.text(self._message(ending)),
         }
         self.writer.status(self._status(ending.state, **more))
+
+    def _message(self, ending: Ending) -> str:
+        reason = self._reason
+        if reason is None or reason.kind in ("finished", "failed", "interrupted"):
+            return ending.error if reason is None or not self.of_processes else reason.text
+        likely = "" if reason.sure else "perhaps "
+        return f"{likely}{reason.kind.replace('-', ' ')}: {reason.text}"
 
     def _status(self, state: RunState, **more: Any) -> Status:
         training, step, _, _ = self.observer.position()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,13 @@ class Resources:
         self._memory = _by_kernel if Path(_RESIDENT).exists() and Path(_FREE).exists() else _by_psutil
         self._group = writer.group(_SERIES)
         self._last = (time.monotonic(), time.process_time())
+        self._free: deque[float] = deque(maxlen=4)
+
+    def least_free_share(self) -> float:
+        """What was free of the machine's memory at the worst of the last samples; 1 if unknown."""
+        if not self._free or not hasattr(os, "sysconf"):
+            return 1.0
+        return min(self._free) / (os.sysconf("SC_PHYS_PAGES") * _PAGE)
 
     def sample(self, position: Callable[[], tuple[int, int, int, int]]) -> None:
         """Write one row.
@@ -49,7 +57,9 @@ class Resources:
         """
         now, cpu_s = time.monotonic(), time.process_time()
         elapsed = max(now - self._last[0], 1e-3)
-        values = [(cpu_s - self._last[1]) / elapsed, *self._memory(), float(_free_bytes(self._folder))]
+        resident, available = self._memory()
+        self._free.append(available)
+        values = [(cpu_s - self._last[1]) / elapsed, resident, available, float(_free_bytes(self._folder))]
         self._last = (now, cpu_s)
         training, step, micro, phase = position()
         self._writer.row(

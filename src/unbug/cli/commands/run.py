@@ -16,6 +16,8 @@ Options before SCRIPT are unbug's; all after it is the program's.
   unbug run train.py --lr 0.1
   unbug run --name baseline --tag cifar -m package.train --epochs 3
   unbug run --fail-on error train.py     exit code 3 if something is wrong with the training
+  unbug run -- torchrun --nproc-per-node 4 train.py      all processes of a command, as one run
+  unbug run --resume auto train.py       go on with the run that was cut off, as its next attempt
 
 The exit code is the program's own if that is not 0. Findings go to stderr; stdout stays the program's.
 """
@@ -23,7 +25,11 @@ The exit code is the program's own if that is not 0. Findings go to stderr; stdo
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; what follows them is cut off by `split` before they are parsed."""
-    parser.usage = "unbug run [options] SCRIPT [ARGS…]\n       unbug run [options] -m MODULE [ARGS…]"
+    parser.usage = (
+        "unbug run [options] SCRIPT [ARGS…]\n"
+        "       unbug run [options] -m MODULE [ARGS…]\n"
+        "       unbug run [options] -- COMMAND [ARGS…]"
+    )
     parser.epilog = _EPILOG
     add_directory(parser)
     parser.add_argument("--name", metavar="NAME", help="name of the run (default: the script's)")
@@ -43,6 +49,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fail-on", metavar="SEVERITY", help="error or warning: exit code 3 if a finding this bad stands"
     )
+    parser.add_argument(
+        "--resume",
+        metavar="RUN",
+        help="go on with this run as its next attempt; auto: with the unfinished one",
+    )
+    parser.add_argument(
+        "--notify", metavar="COMMAND", help="run this in a shell, once, on the first error finding"
+    )
     parser.add_argument("--strict", action="store_true", default=None, help=argparse.SUPPRESS)
 
 
@@ -50,7 +64,7 @@ def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """Part our options from the program's words.
 
     Returns:
-        Our words, and the program: `[SCRIPT, ARGS…]` or `["-m", MODULE, ARGS…]`.
+        Our words, and the program: `[SCRIPT, ARGS…]`, `["-m", MODULE, ARGS…]` or `["--", COMMAND, ARGS…]`.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     arguments(parser)
@@ -59,7 +73,7 @@ def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
     while at < len(words):
         word = words[at]
         if word == "--":
-            return list(words[:at]), list(words[at + 1 :])
+            return list(words[:at]), list(words[at:])
         if word.startswith("-m") and not word.startswith("--"):
             module = [word[2:]] if len(word) > 2 else []
             return list(words[:at]), ["-m", *module, *words[at + 1 :]]
@@ -76,10 +90,10 @@ def run(options: argparse.Namespace) -> int:
         SystemExit, KeyboardInterrupt: as the program ended, or 3 with `--fail-on`.
     """
     program: list[str] = options.program
-    if not program or program == ["-m"]:
+    if not program or program in (["-m"], ["--"]):
         raise UsageError(
             "nothing to run; `unbug run [options] SCRIPT [ARGS…]` takes a path, "
-            "`unbug run [options] -m MODULE [ARGS…]` a module"
+            "`unbug run [options] -m MODULE [ARGS…]` a module, `unbug run [options] -- COMMAND…` any command"
         )
     settings = settings_of(
         options,
@@ -92,6 +106,8 @@ def run(options: argparse.Namespace) -> int:
             "quiet": options.quiet,
             "fail_on": options.fail_on,
             "strict": options.strict,
+            "resume": options.resume,
+            "notify": options.notify,
         },
     )
     from unbug.session import run_command
