@@ -12,6 +12,7 @@ from unbug.settings import Settings, resolve
 __all__ = [
     "add_directory",
     "add_json",
+    "add_language",
     "add_run",
     "directory_of",
     "find",
@@ -38,6 +39,15 @@ def add_directory(parser: argparse.ArgumentParser) -> None:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """For programs that read."""
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+
+
+def add_language(parser: argparse.ArgumentParser) -> None:
+    """The language of the findings."""
+    parser.add_argument(
+        "--lang",
+        metavar="LANG",
+        help="language of the findings, en or zh (default: $UNBUG_LANG, else zh where the locale is Chinese)",
+    )
 
 
 def options_with_value(parser: argparse.ArgumentParser) -> frozenset[str]:

@@ -14,14 +14,16 @@ from unbug.store.contract import Curve, GroupKind, Points, Reader, Writer
 if TYPE_CHECKING:
     from unbug.store.attempts import next_attempt
     from unbug.store.catalogue import RunSummary, find_run, list_runs, remove_run
-    from unbug.store.export import ExportFormat, export_table
+    from unbug.store.export import ExportFormat, csv_ready, dated, export_table, json_records
     from unbug.store.folders import create_run, default_directory, label
     from unbug.store.gc import Collected, collect
     from unbug.store.identity import new_id, process_identity
+    from unbug.store.meanings import column_meaning, sql_type
     from unbug.store.mediafiles import MediaFiles
     from unbug.store.mediaview import MediaItem, media_items
+    from unbug.store.plaincsv import csv_text, plain_text
     from unbug.store.reader import RunReader, open_reader
-    from unbug.store.sql import query
+    from unbug.store.sql import is_asking, query
     from unbug.store.tabular import Tables, tables
     from unbug.store.writer import RunWriter, open_writer
 
@@ -40,10 +42,16 @@ __all__ = [
     "Tables",
     "Writer",
     "collect",
+    "column_meaning",
     "create_run",
+    "csv_ready",
+    "csv_text",
+    "dated",
     "default_directory",
     "export_table",
     "find_run",
+    "is_asking",
+    "json_records",
     "label",
     "list_runs",
     "media_items",
@@ -51,9 +59,11 @@ __all__ = [
     "next_attempt",
     "open_reader",
     "open_writer",
+    "plain_text",
     "process_identity",
     "query",
     "remove_run",
+    "sql_type",
     "tables",
 ]
 
@@ -65,6 +75,14 @@ _HOME = {
     "Tables": "tabular",
     "collect": "gc",
     "export_table": "export",
+    "column_meaning": "meanings",
+    "csv_ready": "export",
+    "dated": "export",
+    "json_records": "export",
+    "csv_text": "plaincsv",
+    "is_asking": "sql",
+    "plain_text": "plaincsv",
+    "sql_type": "meanings",
     "query": "sql",
     "tables": "tabular",
     "RunReader": "reader",

@@ -12,11 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from unbug.errors import StoreError, UsageError
+from unbug.store.plaincsv import csv_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ExportFormat", "export_table"]
+__all__ = ["ExportFormat", "csv_ready", "dated", "export_table", "json_records"]
 
 ExportFormat = Literal["csv", "json", "parquet"]
 
@@ -25,8 +26,9 @@ def export_table(table: pa.Table, path: Path, *, format: ExportFormat = "parquet
     """Write a table to a file, which is replaced only when the new one is whole.
 
     Args:
-        format: `csv` (lists as JSON text), `json` (an array with one object a row; NaN and infinities as
-            text, times in ISO 8601), or `parquet`.
+        format: `csv` (lists as JSON text; control characters as escapes, and an apostrophe before text that
+            a spreadsheet would take for a formula), `json` (an array with one object a row; NaN and
+            infinities as text, times in ISO 8601), or `parquet`.
     Returns:
         The size of the file in bytes.
     Raises:
@@ -47,14 +49,37 @@ def export_table(table: pa.Table, path: Path, *, format: ExportFormat = "parquet
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+def csv_ready(table: pa.Table) -> pa.Table:
+    """The table as CSV can hold it: lists as JSON text, text so that it does no harm (see `plaincsv`)."""
+    for at, field in enumerate(table.schema):
+        column, kind = table.column(at), field.type
+        if pa.types.is_nested(kind):
+            texts = [None if one is None else csv_text(json.dumps(one)) for one in column.to_pylist()]
+        elif pa.types.is_dictionary(kind):
+            parts = [
+                pa.DictionaryArray.from_arrays(part.indices, _harmless(part.dictionary))
+                for part in column.chunks
+            ]
+            table = table.set_column(at, csv_text(field.name), pa.chunked_array(parts, kind))
+            continue
+        elif pa.types.is_string(kind):
+            texts = [None if one is None else csv_text(one) for one in column.to_pylist()]
+        elif pa.types.is_binary(kind):
+            texts = [None if one is None else one.hex() for one in column.to_pylist()]
+        else:
+            continue
+        table = table.set_column(at, csv_text(field.name), pa.array(texts, pa.string()))
+    return table
+
+
+def _harmless(texts: pa.Array) -> pa.Array:
+    return pa.array([None if one is None else csv_text(one) for one in texts.to_pylist()], texts.type)
+
+
 def _csv(table: pa.Table, path: Path) -> None:
     import pyarrow.csv
 
-    for at, field in enumerate(table.schema):
-        if pa.types.is_list(field.type):
-            texts = [None if one is None else json.dumps(one) for one in table.column(at).to_pylist()]
-            table = table.set_column(at, field.name, pa.array(texts, pa.string()))
-    pyarrow.csv.write_csv(table, str(path))
+    pyarrow.csv.write_csv(csv_ready(table), str(path))
 
 
 def _parquet(table: pa.Table, path: Path) -> None:
@@ -66,20 +91,26 @@ def _parquet(table: pa.Table, path: Path) -> None:
 def _json(table: pa.Table, path: Path) -> None:
     with path.open("w", encoding="utf-8") as out:
         out.write("[")
-        for number, record in enumerate(_records(table)):
+        for number, record in enumerate(json_records(table)):
             out.write(",\n" if number else "\n")
             out.write(json.dumps(record, allow_nan=False))
         out.write("\n]\n")
 
 
-def _records(table: pa.Table) -> Iterator[dict[str, Any]]:
-    columns = []
-    for column, field in zip(table.columns, table.schema, strict=True):
+def dated(table: pa.Table) -> pa.Table:
+    """The table with times as text (ISO 8601, UTC): Python's have no nanoseconds."""
+    for at, field in enumerate(table.schema):
         if pa.types.is_timestamp(field.type):
-            column = pc.strftime(column, "%Y-%m-%dT%H:%M:%SZ")
-        columns.append(column)
+            text = pc.strftime(table.column(at), "%Y-%m-%dT%H:%M:%SZ")
+            table = table.set_column(at, field.name, text)
+    return table
+
+
+def json_records(table: pa.Table) -> Iterator[dict[str, Any]]:
+    """One record a row, of what JSON has: times as text (ISO 8601, UTC), NaN and infinities as text."""
+    table = dated(table)
     names = table.schema.names
-    for batch in pa.table(columns, names=names).to_batches(max_chunksize=10_000):
+    for batch in table.to_batches(max_chunksize=10_000):
         for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
             yield {name: _plain(value) for name, value in zip(names, values, strict=True)}
 

@@ -49,8 +49,8 @@ def start_ticks(pid: int) -> int | None:
 
 
 def process_identity(pid: int | None = None) -> Mapping[str, Any]:
-    """`pid`, `host`, `boot_id` and `started_ticks` of this process, as `Status` has them, or of another one of
-    this host."""
+    """`pid`, `host`, `boot_id` and `started_ticks` of this process, as `Status` has them, or of another one
+    of this host."""
     pid = os.getpid() if pid is None else pid
     return {
         "pid": pid,

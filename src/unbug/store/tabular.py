@@ -35,6 +35,10 @@ class Tables(Mapping[str, pa.Table]):
                 self._made[name] = _MAKERS[name](self._reader)
         return self._made[name]
 
+    def schema(self, name: str) -> pa.Schema:
+        """Columns of a table, which need not be made for that."""
+        return SCHEMAS[name]
+
     def __iter__(self) -> Iterator[str]:
         return iter(SCHEMAS)
 

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 
-from unbug.cli.options import add_directory, add_json, add_run, find, settings_of
+from unbug.cli.options import add_directory, add_json, add_language, add_run, find, settings_of
 from unbug.cli.style import can_show, terminal_width, wants_color
 
 __all__ = ["arguments", "run"]
@@ -20,6 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--fail-on", metavar="SEVERITY", help="error or warning: exit code 3 if a finding this bad stands"
     )
     add_json(parser)
+    add_language(parser)
     add_directory(parser)
 
 
@@ -45,7 +46,15 @@ def run(options: argparse.Namespace) -> int:
             print(json.dumps(findings_json(reader, diagnosis), indent=1, allow_nan=False))
         else:
             ascii_only = not can_show(sys.stdout)
-            print(terminal(diagnosis, width=terminal_width(), color=wants_color(), ascii_only=ascii_only))
+            print(
+                terminal(
+                    diagnosis,
+                    width=terminal_width(),
+                    color=wants_color(),
+                    ascii_only=ascii_only,
+                    language=options.lang,
+                )
+            )
     finally:
         reader.close()
     return 3 if reaches(diagnosis.findings, settings["fail_on"]) else 0

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from unbug.cli.lean import without_pandas
 from unbug.cli.options import add_directory, add_run, find
 from unbug.errors import UsageError
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["arguments", "run"]
 
 _FORMATS = ("csv", "parquet", "json")
-_ROWS_AT_ONCE = 50_000
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +31,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         choices=_FORMATS,
         help="csv (the default), parquet or json (a line a row)",
     )
+    parser.add_argument(
+        "--all-attempts", action="store_true", help="with the rows of steps that a later attempt did again"
+    )
     parser.add_argument("-o", "--output", metavar="PATH", help="file, or folder for all tables; - for stdout")
     add_directory(parser)
 
@@ -38,13 +41,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the table, or each one of them into a folder."""
     path = find(options)
+    without_pandas()
     from unbug.cli.progress import progress
     from unbug.store import open_reader, tables
 
     form = options.format or _format_of(options.output) or "csv"
     reader = open_reader(path)
     try:
-        found = tables(reader)
+        found = tables(reader, all_attempts=options.all_attempts)
         if options.table is not None:
             if options.table not in found:
                 raise UsageError(
@@ -98,28 +102,15 @@ def _write(table: pa.Table, form: str, file: BinaryIO) -> None:
 
         pq.write_table(table, file, compression="zstd")
     elif form == "csv":
-        _write_csv(table, file)
+        import pyarrow.csv
+
+        from unbug.store import csv_ready
+
+        pyarrow.csv.write_csv(csv_ready(table), file)
     else:
         import json
 
-        from unbug.cli.commands.sql import _plain
+        from unbug.store import json_records
 
-        for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
-            lines = (
-                json.dumps({key: _plain(item) for key, item in row.items()}) for row in batch.to_pylist()
-            )
-            file.write("".join(f"{line}\n" for line in lines).encode())
-
-
-def _write_csv(table: pa.Table, file: BinaryIO) -> None:
-    """Nested columns as text: csv has no lists."""
-    import pyarrow as pa
-    import pyarrow.csv as csv
-
-    for index, field in enumerate(table.schema):
-        if pa.types.is_nested(field.type) or pa.types.is_binary(field.type):
-            text = pa.array(
-                [None if item is None else str(item) for item in table.column(index).to_pylist()], pa.string()
-            )
-            table = table.set_column(index, field.name, text)
-    csv.write_csv(table, file)
+        for record in json_records(table):
+            file.write(json.dumps(record).encode() + b"\n")

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from unbug.cli.options import add_directory, add_run, find, settings_of
+from unbug.cli.options import add_directory, add_language, add_run, find, settings_of
 from unbug.errors import UsageError
 
 __all__ = ["arguments", "run"]
@@ -18,6 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="file to write, - for stdout (default: RUN.html)"
     )
+    add_language(parser)
     add_directory(parser)
 
 
@@ -33,7 +34,8 @@ def run(options: argparse.Namespace) -> int:
     reader = open_reader(path)
     try:
         live = reader.status.state is RunState.RUNNING
-        page = html(reader, diagnose(reader, live=live, settings=rule_settings(settings_of(options))))
+        diagnosis = diagnose(reader, live=live, settings=rule_settings(settings_of(options)))
+        page = html(reader, diagnosis, language=options.lang)
     finally:
         reader.close()
     if options.output == "-":
