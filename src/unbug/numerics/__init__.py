@@ -2,7 +2,15 @@
 
 from unbug.numerics.exponents import exponent_counts
 from unbug.numerics.histogram import decode_histogram, encode_histogram
-from unbug.numerics.native import KINDS, Kernel, Memory, kernel_state, open_kernel, use_instructions
+from unbug.numerics.native import (
+    KINDS,
+    MOST_DIMENSIONS,
+    Kernel,
+    Memory,
+    kernel_state,
+    open_kernel,
+    use_instructions,
+)
 from unbug.numerics.statistics import derive, merge
 from unbug.numerics.streak import first_streak
 from unbug.numerics.summary import CHUNK, Scratch, chunked, summarize
@@ -10,6 +18,7 @@ from unbug.numerics.summary import CHUNK, Scratch, chunked, summarize
 __all__ = [
     "CHUNK",
     "KINDS",
+    "MOST_DIMENSIONS",
     "Kernel",
     "Memory",
     "Scratch",

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["KINDS", "Kernel", "Memory", "kernel_state", "open_kernel", "use_instructions"]
+__all__ = ["KINDS", "MOST_DIMENSIONS", "Kernel", "Memory", "kernel_state", "open_kernel", "use_instructions"]
 
 KINDS = {
     name: number
@@ -33,8 +33,11 @@ Memory = tuple[int, int, int]
 Shape = tuple[Sequence[int], Sequence[int]]
 
 _FILE = Path(__file__).with_name("_kernel.so")
+MOST_DIMENSIONS = 16
+"""That a tensor may have whose elements do not lie side by side."""
+
 _ABI = 1
-_STATISTICS, _BINS, _PACKED, _DIMENSIONS = 9, 2048, 20600, 16
+_STATISTICS, _BINS, _PACKED = 9, 2048, 20600
 _FLOAT64 = KINDS["float64"]
 _HELD = 1 << 16
 """Elements up to which the interpreter stays locked: microseconds, less than taking its lock may cost."""
@@ -61,7 +64,7 @@ class Kernel:
     def __init__(self, held: Any, released: Any) -> None:
         self._held, self._released = held, released
         self._tensor, self._tensor_at = _room(40)
-        self._shape, self._shape_at = _room(16 * _DIMENSIONS)
+        self._shape, self._shape_at = _room(16 * MOST_DIMENSIONS)
         self._limits, self._limits_at = _room(16)
         self._statistics, self._statistics_at = _room(8 * _STATISTICS)
         self._squares, self._squares_at = _room(8)
@@ -163,11 +166,11 @@ class Kernel:
             _fill(self._tensor, 0, *memory, 0, 0, 0)
             return self._tensor_at
         sizes, strides = shape
-        if len(sizes) > _DIMENSIONS:
-            raise ValueError(f"more than {_DIMENSIONS} dimensions")
+        if len(sizes) > MOST_DIMENSIONS:
+            raise ValueError(f"more than {MOST_DIMENSIONS} dimensions")
         at = self._shape_at.value or 0
-        Struct(f"={2 * _DIMENSIONS}q").pack_into(self._shape, 0, *_padded(sizes), *_padded(strides))
-        _fill(self._tensor, 0, *memory, len(sizes), at, at + 8 * _DIMENSIONS)
+        Struct(f"={2 * MOST_DIMENSIONS}q").pack_into(self._shape, 0, *_padded(sizes), *_padded(strides))
+        _fill(self._tensor, 0, *memory, len(sizes), at, at + 8 * MOST_DIMENSIONS)
         return self._tensor_at
 
     def _limit(self, limits: tuple[float, float]) -> ctypes.c_void_p:
@@ -227,4 +230,4 @@ def _room(size: int) -> tuple[bytearray, ctypes.c_void_p]:
 
 
 def _padded(numbers: Sequence[int]) -> tuple[int, ...]:
-    return (*numbers, *(0,) * (_DIMENSIONS - len(numbers)))
+    return (*numbers, *(0,) * (MOST_DIMENSIONS - len(numbers)))

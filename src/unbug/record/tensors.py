@@ -1,33 +1,28 @@
-"""Tensors as arrays that can be looked at: which ones, without copying where that is possible.
+"""Tensors that can be looked at, and looks at them: their statistics, exponents and squares.
 
-Nothing here records an operation for autograd, draws a random number or waits for a device.
+Nothing here records an operation for autograd, draws a random number or waits for a device. The native kernel
+reads the memory where it lies; where there is none, or it does not read the type, numpy does it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import threading
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unbug.numerics import (
-    CHUNK,
-    KINDS,
-    Memory,
-    Scratch,
-    chunked,
-    encode_histogram,
-    exponent_counts,
-    open_kernel,
-    summarize,
-)
+from unbug.numerics import KINDS, MOST_DIMENSIONS, Kernel, Memory, Scratch, encode_histogram, open_kernel
+from unbug.record import unaided
+from unbug.record.unaided import flat_view
 
 __all__ = [
     "Exponents",
     "Statistics",
     "Unseen",
+    "difference_of",
     "exponents_of",
     "first_tensor",
     "flat_view",
@@ -35,6 +30,7 @@ __all__ = [
     "reason_unseen",
     "squares_of",
     "statistics_of",
+    "summaries_of",
     "summary_of",
 ]
 
@@ -42,12 +38,13 @@ Statistics = tuple[float, ...]
 Exponents = tuple[int, NDArray[np.int64], int, int, int]
 Shape = tuple[list[int], list[int]]
 
-_DIRECT = {torch.float32, torch.float64}
-_WIDENED = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
-_INTEGERS = {torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
 _KINDS = {getattr(torch, name): number for name, number in KINDS.items()}
+_NARROW = ("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz")
+_WIDENED = {getattr(torch, name) for name in _NARROW if hasattr(torch, name)}
+_INTEGERS = {torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
 _PLAIN = {torch.Tensor, torch.nn.Parameter, torch.nn.Buffer}
 _EXPONENTS_LOOKED_AT = 32768
+_own = threading.local()
 
 
 class Unseen(Exception):
@@ -75,7 +72,8 @@ def first_tensor(value: Any, more: Mapping[str, Any] | None = None, depth: int =
 
 def reason_unseen(tensor: torch.Tensor) -> str:
     """Why a tensor cannot be summarised, in a few words; empty if it can."""
-    if type(tensor) not in _PLAIN and not isinstance(tensor, torch.nn.Parameter):
+    # By its real class: a parameter made of a subclass says that it is an instance of Parameter.
+    if type(tensor) not in _PLAIN and not issubclass(type(tensor), torch.nn.Parameter):
         return f"tensor subclass {type(tensor).__name__}"
     if tensor.layout != torch.strided:
         return "sparse"
@@ -85,7 +83,7 @@ def reason_unseen(tensor: torch.Tensor) -> str:
         return "complex"
     if tensor.is_quantized:
         return "quantized"
-    if tensor.dtype not in _DIRECT and tensor.dtype not in _WIDENED and tensor.dtype not in _INTEGERS:
+    if tensor.dtype not in _KINDS and tensor.dtype not in _WIDENED:
         return str(tensor.dtype).removeprefix("torch.")
     return ""
 
@@ -106,11 +104,10 @@ def statistics_of(
     Raises:
         Unseen: the tensor is sparse, complex, a subclass, or of a type without values.
     """
-    kernel = scratch.kernel
-    if kernel is not None:
-        memory, shape = _memory(tensor)
-        return kernel.summary(memory, limits=limits, shape=shape)
-    return _statistics_by_numpy(tensor, scratch, limits)
+    kernel, place = scratch.kernel, _place(tensor)
+    if kernel is None or place is None:
+        return unaided.statistics(tensor, scratch, limits=limits)
+    return kernel.summary(place[0], limits=limits, shape=place[1])
 
 
 def summary_of(
@@ -121,15 +118,40 @@ def summary_of(
     Raises:
         Unseen: as `exponents_of`.
     """
+    kernel, place = scratch.kernel, _place(tensor)
+    if tensor.dtype in _INTEGERS:
+        raise Unseen("integers")
+    if kernel is not None and place is not None:
+        return kernel.packed(place[0], limits=limits, shape=place[1])
+    first, counts, zeros, nonfinite, looked_at = unaided.exponents(tensor, looked_at=_EXPONENTS_LOOKED_AT)
+    packed = encode_histogram(first, counts.tolist(), zeros, nonfinite, looked_at)
+    return unaided.statistics(tensor, scratch, limits=limits), packed
+
+
+def summaries_of(tensors: Sequence[torch.Tensor], scratch: Scratch) -> NDArray[np.float64]:
+    """The stored statistics of many tensors, with one call into the kernel.
+
+    Returns:
+        `(tensors, statistics)`, in the order of `types.STORED_STATISTICS`; a row of NaN for each tensor that
+        cannot be looked at, as `reason_unseen` says.
+    """
     kernel = scratch.kernel
-    if kernel is not None:
-        memory, shape = _memory(tensor)
-        if tensor.dtype in _INTEGERS:
-            raise Unseen("integers")
-        return kernel.packed(memory, limits=limits, shape=shape)
-    first, counts, zeros, nonfinite, looked_at = exponents_of(tensor)
-    found = _statistics_by_numpy(tensor, scratch, limits)
-    return found, encode_histogram(first, counts.tolist(), zeros, nonfinite, looked_at)
+    found = np.full((len(tensors), 9), np.nan)
+    memories: list[Memory] = []
+    rows: list[int] = []
+    for row, tensor in enumerate(tensors):
+        try:
+            place = _place(tensor)
+            if kernel is not None and place is not None and place[1] is None:
+                memories.append(place[0])
+                rows.append(row)
+            else:
+                found[row] = statistics_of(tensor, scratch)
+        except Unseen:
+            continue
+    if kernel is not None and memories:
+        found[rows] = kernel.summaries(memories)
+    return found
 
 
 def squares_of(tensor: torch.Tensor, scratch: Scratch) -> float:
@@ -138,62 +160,69 @@ def squares_of(tensor: torch.Tensor, scratch: Scratch) -> float:
     Raises:
         Unseen: as `statistics_of`.
     """
-    kernel = scratch.kernel
-    if kernel is not None:
-        memory, shape = _memory(tensor)
-        return kernel.squares(memory, shape=shape)
-    reason = reason_unseen(tensor)
-    if reason:
-        raise Unseen(reason)
-    values = tensor.detach().reshape(-1)
-    if values.dtype not in _DIRECT:
-        values = values.float()
-    array = values.numpy()
-    with np.errstate(all="ignore"):
-        return float(np.dot(array, array))
+    kernel, place = scratch.kernel, _place(tensor)
+    if kernel is None or place is None:
+        return unaided.squares(tensor, scratch)
+    return kernel.squares(place[0], shape=place[1])
+
+
+def difference_of(
+    after: torch.Tensor, before: torch.Tensor, scratch: Scratch
+) -> tuple[Statistics, float] | None:
+    """Statistics of `after - before` and the sum of squares of `before`, in one pass over both.
+
+    Returns:
+        None where the kernel cannot do it: it is not at hand, or the two are not of one floating type, size
+        and order in memory, without gaps.
+    Raises:
+        Unseen: as `statistics_of`.
+    """
+    kernel, now, then = scratch.kernel, _place(after), _place(before)
+    if kernel is None or now is None or then is None or now[1] or then[1] or now[0][1:] != then[0][1:]:
+        return None
+    if after.dtype in _INTEGERS or after.stride() != before.stride():
+        return None
+    return kernel.difference(now[0], then[0][0])
 
 
 def exponents_of(tensor: torch.Tensor, *, looked_at: int = _EXPONENTS_LOOKED_AT) -> Exponents:
     """Exponent counts, and the number of elements looked at: all by the kernel, else an even sample.
 
     Args:
-        looked_at: About as many elements at most where the kernel is not at hand.
+        looked_at: About as many elements at most where the kernel does not do it.
     Raises:
         Unseen: as `statistics_of`; integers have no exponents.
     """
-    kernel = open_kernel()
-    if kernel is not None:
-        memory, shape = _memory(tensor)
-        if tensor.dtype in _INTEGERS:
-            raise Unseen("integers")
-        return (*kernel.counts(memory, shape=shape), memory[1])
-    reason = reason_unseen(tensor)
-    if reason or tensor.dtype in _INTEGERS:
-        raise Unseen(reason or "integers")
-    flat = flat_view(tensor.detach())
-    if flat is None:
-        flat = tensor.detach().reshape(-1)
-    stride = -(-flat.numel() // looked_at) if flat.numel() else 1
-    some = flat[::stride]
-    some = some.to(_WIDENED.get(some.dtype, some.dtype))
-    array = np.ascontiguousarray(some.numpy())
-    return (*exponent_counts(array), array.size)
+    kernel, place = _own_kernel(), _place(tensor)
+    if tensor.dtype in _INTEGERS:
+        raise Unseen("integers")
+    if kernel is None or place is None:
+        return unaided.exponents(tensor, looked_at=looked_at)
+    return (*kernel.counts(place[0], shape=place[1]), place[0][1])
 
 
-def _memory(tensor: torch.Tensor) -> tuple[Memory, Shape | None]:
-    """Where a tensor lies, for the kernel; with sizes and strides where its elements do not lie side by side.
+def _place(tensor: torch.Tensor) -> tuple[Memory, Shape | None] | None:
+    """Where a tensor lies, for the kernel, with sizes and strides where its elements do not lie side by side.
 
+    Returns:
+        None where numpy must look in place of the kernel.
     Raises:
-        Unseen: it lies nowhere that the kernel could read.
+        Unseen: neither can.
     """
     kind = _KINDS.get(tensor.dtype)
-    if kind is None or type(tensor) not in _PLAIN or not tensor.is_cpu or tensor.layout != torch.strided:
-        reason = reason_unseen(tensor)
-        if reason or kind is None or not tensor.is_cpu:
-            raise Unseen(reason or "not on the CPU")
+    if kind is None or type(tensor) not in _PLAIN or not tensor.is_cpu:
+        reason = reason_unseen(tensor) or ("" if tensor.is_cpu else "not on the CPU")
+        if reason:
+            raise Unseen(reason)
+        if kind is None:
+            return None
     try:
+        if tensor.is_neg():
+            return None
         data, elements = tensor.data_ptr(), tensor.numel()
         shape = None if tensor.is_contiguous() else _shape(tensor)
+        if shape is not None and len(shape[0]) > MOST_DIMENSIONS:
+            return None
     except RuntimeError as error:
         raise Unseen(reason_unseen(tensor) or "without memory of its own") from error
     if not data and elements:
@@ -215,66 +244,9 @@ def _shape(tensor: torch.Tensor) -> Shape | None:
     return None
 
 
-def _statistics_by_numpy(
-    tensor: torch.Tensor, scratch: Scratch, limits: tuple[float, float] | None
-) -> Statistics:
-    """The same without the kernel."""
-    if tensor.dtype == torch.float32 and tensor.is_contiguous() and tensor.layout == torch.strided:
-        try:
-            return summarize(chunked(tensor.detach().numpy().reshape(-1)), scratch, limits=limits)
-        except (TypeError, RuntimeError) as error:
-            raise Unseen(reason_unseen(tensor) or type(error).__name__) from error
-    reason = reason_unseen(tensor)
-    if reason:
-        raise Unseen(reason)
-    flat = flat_view(tensor.detach())
-    if flat is not None and tensor.dtype in _DIRECT:
-        return summarize(chunked(flat.numpy()), scratch, limits=limits)
-    whole = tensor.detach()
-    return summarize(lambda: _converted(whole, flat, scratch), scratch, limits=limits)
-
-
-def flat_view(tensor: torch.Tensor) -> torch.Tensor | None:
-    """All elements in the order of memory, as a view; None where they do not lie side by side."""
-    if tensor.is_neg() or tensor.is_conj():
-        return None
-    if tensor.is_contiguous():
-        return tensor.view(-1)
-    expected = 1
-    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
-        if size == 1:
-            continue
-        if stride != expected:
-            return None
-        expected *= size
-    return tensor.as_strided((tensor.numel(),), (1,))
-
-
-def _converted(
-    whole: torch.Tensor, flat: torch.Tensor | None, scratch: Scratch
-) -> Iterator[NDArray[np.floating]]:
-    """Chunks as float32 (from half precision) or float64 (from integers), in a buffer that is used again."""
-    narrow = whole.dtype in _WIDENED or whole.dtype == torch.float32
-    kind: np.dtype[np.floating] = np.dtype(np.float32) if narrow else np.dtype(np.float64)
-    buffer = scratch.wide[kind]
-    target = torch.from_numpy(buffer)
-    pieces = _pieces(whole) if flat is None else (flat,)
-    for piece in pieces:
-        for start in range(0, piece.numel(), CHUNK):
-            part = piece[start : start + CHUNK]
-            target[: part.numel()].copy_(part)
-            yield buffer[: part.numel()]
-
-
-def _pieces(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
-    """A tensor that does not lie side by side, as flat parts of about a chunk."""
-    if tensor.dim() == 0 or tensor.numel() <= CHUNK:
-        yield tensor.reshape(-1)
-        return
-    rows = max(1, CHUNK * tensor.shape[0] // tensor.numel())
-    for start in range(0, tensor.shape[0], rows):
-        part = tensor[start : start + rows]
-        if part.numel() > 4 * CHUNK and part.dim() > 1:
-            yield from _pieces(part[0])
-        else:
-            yield part.reshape(-1)
+def _own_kernel() -> Kernel | None:
+    """The kernel with buffers of this thread."""
+    if not hasattr(_own, "kernel"):
+        _own.kernel = open_kernel()
+    found: Kernel | None = _own.kernel
+    return found
