@@ -50,7 +50,10 @@ def main(folder: Path) -> None:
         max_epochs=2,
         log_every_n_steps=2,
         logger=[TensorBoardLogger(folder, name="tb", version=0), CSVLogger(folder, name="csv", version=0)],
-        callbacks=[ModelCheckpoint(dirpath=folder / "checkpoints", filename="{epoch}", save_last=True), Own()],
+        callbacks=[
+            ModelCheckpoint(dirpath=folder / "checkpoints", filename="{epoch}", save_last=True),
+            Own(),
+        ],
         enable_progress_bar=False,
         enable_model_summary=False,
         accelerator="cpu",

@@ -1,4 +1,4 @@
-"""Transformers' Trainer on a tiny GPT-2 made here, with dataclasses for arguments, TensorBoard, checkpoints."""
+"""Transformers' Trainer on a tiny GPT-2 made here, with dataclasses for arguments, and checkpoints."""
 
 import sys
 from dataclasses import dataclass, field
@@ -32,9 +32,7 @@ def main() -> None:
         vocab_size=50, n_positions=16, n_embd=16, n_layer=sizes.layers, n_head=sizes.heads,
         bos_token_id=1, eos_token_id=2,
     )  # fmt: skip
-    trainer = Trainer(
-        model=GPT2LMHeadModel(config), args=training, train_dataset=Data(), eval_dataset=Data()
-    )
+    trainer = Trainer(model=GPT2LMHeadModel(config), args=training, train_dataset=Data(), eval_dataset=Data())
     trainer.train()
     again = GPT2LMHeadModel.from_pretrained(f"{training.output_dir}/checkpoint-8")
     wider = GPT2Config(**{**config.to_dict(), "n_layer": 2})
