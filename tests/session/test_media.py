@@ -167,7 +167,7 @@ def test_the_value_is_taken_at_the_call(run):
     image[:], text[:] = 255, 9
     found = {item.name: item for item in kept(run)}
     assert opened(found["image"]).max() == 0
-    assert max(found["histogram"].json()["edges"]) < 1
+    assert max(found["histogram"].json()["edges"]) <= 1
 
 
 def test_large_ones_are_made_smaller_and_say_so(run):
@@ -307,12 +307,10 @@ def test_refused_in_words(make, says):
     assert str(told.value).startswith("cannot make an unbug.")
 
 
-@pytest.mark.parametrize(
-    "value", ["text", np.zeros((4, 4)), torch.zeros(3, 4, 4), [1, 2], [unbug.Text("a"), 1], []]
-)
-def test_what_could_be_several_things_is_not_guessed(run, value):
-    with pytest.raises(ValueNotLoggableError, match=r"`unbug\.Image`, `Histogram`"):
-        run.log({"value": value})
+def test_what_could_be_several_things_is_not_guessed(run):
+    for value in ("text", np.zeros((4, 4)), torch.zeros(3, 4, 4), [1, 2], [unbug.Text("a"), 1], []):
+        with pytest.raises(ValueNotLoggableError, match=r"`unbug\.Image`, `Histogram`"):
+            run.log({"value": value})
 
 
 def test_all_of_a_call_or_nothing(run):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from unbug.session.cell import notebook_name, run_in_notebook
     from unbug.session.children import attach_child
     from unbug.session.command import run_command
+    from unbug.session.framework import FrameworkRun
     from unbug.session.live import reaches
     from unbug.session.media_data import Audio, Histogram, Table, Text
     from unbug.session.media_images import Figure, Image
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Audio",
     "Figure",
+    "FrameworkRun",
     "Histogram",
     "Image",
     "RunView",
@@ -43,6 +45,7 @@ __all__ = [
 _HOME = {
     "Audio": "media_data",
     "Figure": "media_images",
+    "FrameworkRun": "framework",
     "Histogram": "media_data",
     "Image": "media_images",
     "RunView": "view",

@@ -25,9 +25,11 @@ NOWHERE = (-1, -1, 0, int(Phase.OTHER))
 class Observer:
     """The recorder and the hub of one process."""
 
-    def __init__(self, writer: Writer, faults: Faults, *, budget: float, every: int | None) -> None:
+    def __init__(
+        self, writer: Writer, faults: Faults, *, budget: float, every: int | None, resumed: bool = False
+    ) -> None:
         self._writer, self._faults = writer, faults
-        self._budget, self._every = budget, every
+        self._budget, self._every, self._resumed = budget, every, resumed
         self._hub: Hub | None = None
         self._recorder: Recorder | None = None
         self._interop: Interop | None = None
@@ -64,7 +66,7 @@ class Observer:
             from unbug.hooks import Hub
             from unbug.record import Recorder
 
-            recorder = Recorder(self._writer, budget=self._budget, every=self._every)
+            recorder = Recorder(self._writer, budget=self._budget, every=self._every, resumed=self._resumed)
             hub = Hub(recorder)
             try:
                 recorder.bind(hub)
@@ -75,9 +77,18 @@ class Observer:
             self._hub, self._recorder = hub, recorder
             self._position = recorder.position
 
+    @property
+    def interop(self) -> Interop | None:
+        """What takes in numbers and settings of other libraries; None while nothing is watched."""
+        return self._interop
+
     def position(self) -> tuple[int, int, int, int]:
         """Training, step, micro and phase now."""
         return self._position()
+
+    def resumed_from(self, training: int) -> int | None:
+        """Steps made in earlier attempts, as the training's optimizer counts them; None if it does not."""
+        return None if self._recorder is None else self._recorder.resumed_from(training)
 
     def watch(
         self, model: torch.nn.Module, optimizer: torch.optim.Optimizer | None, *, name: str | None

@@ -10,8 +10,9 @@ from unbug.types.place import Place
 __all__ = ["DERIVED_STATISTICS", "STORED_STATISTICS", "Histogram", "Origin", "Series"]
 
 Origin = Literal[
-    "auto", "user", "tensorboard", "wandb", "mlflow", "trackio", "lightning", "transformers", "accelerate"
-]
+    "auto", "user", "tensorboard", "wandb", "mlflow", "trackio", "lightning", "transformers", "accelerate",
+    "skorch", "ignite",
+]  # fmt: skip
 
 STORED_STATISTICS = ("count", "mean", "m2", "min", "max", "zeros", "nans", "infs", "saturated")
 """What is written for a tensor. These merge exactly over chunks, ranks and steps.
