@@ -19,7 +19,7 @@ from unbug.detect.order import first_to_fix
 from unbug.detect.recorded import windows
 from unbug.errors import SettingError, UnknownRuleError
 from unbug.numerics import derive
-from unbug.types import STORED_STATISTICS, Event, Finding, Phase, Place, Series, Severity, Training
+from unbug.types import STORED_STATISTICS, Event, Finding, Phase, Place, Series, Severity, Training, chinese
 
 LOSS = Place(path="loss", kind="loss", training=0)
 LOOP = Place(path="loop", kind="loop", training=0)
@@ -249,3 +249,76 @@ def test_the_functions_keep_their_names_when_the_package_of_rules_is_loaded():
     import unbug.detect
 
     assert unbug.detect.rules() and callable(unbug.detect.rules) and callable(unbug.detect.rule)
+
+
+def event_of(kind, *, step=0, training=0, attempt=0, rank=0, t_ns=0, **fields):
+    return Event(
+        kind=kind, step=step, training=training, attempt=attempt, rank=rank, t_ns=t_ns, fields=fields
+    )
+
+
+def test_events_of_steps_that_were_done_again_are_those_of_the_last_attempt():
+    """Attempt 0 came to step 9 and was resumed at step 5; its clock had run further."""
+    events = [event_of("parameters", step=step, t_ns=1000 + step, tag="first") for step in range(10)]
+    events += [event_of("parameters", step=step, attempt=1, t_ns=step, tag="again") for step in range(5, 12)]
+    events += [event_of("seeds", training=-1, attempt=n, tag=n) for n in (0, 1)]
+    (window,) = windows(MemoryReader(events=events))
+    seen = window.events("parameters")
+    assert [event.step for event in seen] == list(range(12))
+    assert [event.fields["tag"] for event in seen] == ["first"] * 5 + ["again"] * 7
+    assert [event.fields["tag"] for event in window.events("seeds")] == [1]
+
+
+def test_a_run_that_was_resumed_from_nothing_is_that_attempt():
+    events = [event_of("parameters", step=step, attempt=n) for n in (0, 1) for step in range(4 - n)]
+    (window,) = windows(MemoryReader(events=events))
+    assert {event.attempt for event in window.events("parameters")} == {1}
+
+
+def test_rows_over_a_resume_are_those_of_the_last_attempt():
+    reader = MemoryReader(trainings=[Training(number=0, steps=8, ended=True)])
+    loss = Series(name="loss.value", place=LOSS)
+    reader.add(loss, {0: 1.0, 1: 0.9, 2: float("nan"), 3: float("nan")})
+    reader.add(loss, dict.fromkeys(range(2, 8), 0.8), attempt=1)
+    (window,) = windows(reader)
+    assert window.one("loss.value").steps.tolist() == list(range(8))
+    assert diagnose(reader).findings == (), "what was NaN was done again, and is well now"
+
+
+def test_how_a_run_ended_is_told_once_and_for_the_last_attempt():
+    trainings = [Training(number=n, steps=4, ended=True) for n in (0, 1)]
+    memory = event_of("end", training=-1, step=-1, rank=1, reason="out-of-memory", text="oom_kill")
+    again = event_of("end", training=-1, step=-1, attempt=1, reason="finished")
+    found = diagnose(MemoryReader(trainings=trainings, events=[memory])).findings
+    assert [finding.id for finding in found] == ["R102-1"]
+    assert diagnose(MemoryReader(trainings=trainings, events=[memory, again])).findings == ()
+
+
+def test_a_hang_of_another_rank_is_told_with_its_number():
+    hang = event_of("hang", step=3, rank=2, since_s=130.0, median_s=0.5, stacks={})
+    (found,) = diagnose(MemoryReader(events=[hang])).findings
+    assert found.rule == "R101" and found.message.startswith("rank 2: no step for 130 s after step 3")
+
+
+def test_a_finding_about_the_loop_points_to_where_the_optimizer_steps():
+    hang = event_of("hang", step=3, since_s=130.0, median_s=0.5, stacks={})
+    look = event_of("parameters", file="train.py", line=7)
+    (found,) = diagnose(MemoryReader(events=[look, hang])).findings
+    assert (found.source.file, found.source.line) == ("train.py", 7)
+
+
+def test_the_last_healthy_checkpoint_is_named():
+    """Neither one with NaN in it, nor one that failed, nor one saved after the loss was NaN."""
+    reader = MemoryReader(
+        events=[
+            event_of("checkpoint", step=2, action="saved", path="/out/2.pt", healthy=True),
+            event_of("checkpoint", step=3, action="saved", path="/out/3.pt", healthy=None),
+            event_of("checkpoint", step=4, action="saved", path="/out/4.pt", healthy=False),
+            event_of("checkpoint", step=4, action="saved", path="/out/full.pt", error="OSError: disk full"),
+            event_of("checkpoint", step=6, action="saved", path="/out/6.pt", healthy=True),
+        ]
+    )
+    reader.add(Series(name="loss.value", place=LOSS), [1.0] * 5 + [float("nan")])
+    (found,) = diagnose(reader).findings
+    assert found.advice.endswith("; the last healthy checkpoint: /out/3.pt at step 3")
+    assert chinese(found.advice).endswith("；最近一个健康的检查点：/out/3.pt（第 3 步）")

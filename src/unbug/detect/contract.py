@@ -8,6 +8,7 @@ from unbug.detect.statement import Finding
 from unbug.detect.structure import (
     common_place,
     facts_evidence,
+    last_checkpoint,
     modes,
     named,
     orders,
@@ -44,6 +45,7 @@ __all__ = [
     "fires",
     "is_matrix",
     "joined",
+    "last_checkpoint",
     "loss_sites",
     "matrices",
     "modes",

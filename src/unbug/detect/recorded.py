@@ -21,6 +21,10 @@ __all__ = ["windows"]
 
 RANK = 0
 """Of several ranks rules see the first one's rows; what differs between ranks is the business of K rules."""
+OF_ANY_RANK = frozenset({"end", "hang"})
+"""Events that rules see of every rank: one process that ends or hangs stops all."""
+OF_THE_RUN = frozenset({"end"})
+"""Events that concern the run: rules see them in its last training, so that they are told once."""
 
 
 def windows(reader: Reader, *, live: bool = False, only_training: int | None = None) -> tuple[Window, ...]:
@@ -33,18 +37,23 @@ def windows(reader: Reader, *, live: bool = False, only_training: int | None = N
     trainings = tuple(t for t in reader.trainings() if t.same_as is None) or (
         Training(number=-1, ended=True),
     )
+    last = trainings[-1].number
     return tuple(
-        Window(training, _Recorded(reader, training), ended=training.ended if live else True)
+        Window(
+            training,
+            _Recorded(reader, training, last=training.number == last),
+            ended=training.ended if live else True,
+        )
         for training in trainings
         if only_training is None or training.number == only_training
     )
 
 
 class _Recorded:
-    """Rows of one training of a run."""
+    """Rows of one training of a run; `last` if no other training follows it."""
 
-    def __init__(self, reader: Reader, training: Training) -> None:
-        self._reader, self._training = reader, training
+    def __init__(self, reader: Reader, training: Training, *, last: bool) -> None:
+        self._reader, self._training, self._last = reader, training, last
         self._rows: dict[Series, Points] = {}
         self._seen: tuple[Event, ...] | None = None
         self._by_name: dict[str, list[Series]] | None = None
@@ -66,12 +75,21 @@ class _Recorded:
         if self._seen is None:
             own = self._reader.events(training=self._training.number)
             outside = self._reader.events(training=-1) if self._training.number != -1 else ()
-            mine = [event for event in own if event.rank == RANK]
-            shared = [event for event in outside if event.rank == RANK and event.training == -1]
+            attempt = max((event.attempt for event in (*own, *outside)), default=0)
+            mine = _lasting([event for event in own if self._concerns(event)])
+            shared = [event for event in outside if self._concerns(event) and event.attempt == attempt]
             self._seen = tuple(
-                sorted({id(e): e for e in (*shared, *mine)}.values(), key=lambda event: event.t_ns)
+                sorted(
+                    {id(e): e for e in (*shared, *mine)}.values(),
+                    key=lambda event: (event.attempt, event.t_ns),
+                )
             )
         return self._seen
+
+    def _concerns(self, event: Event) -> bool:
+        return (event.rank == RANK or event.kind in OF_ANY_RANK) and (
+            self._last or event.kind not in OF_THE_RUN
+        )
 
     def places(self) -> Sequence[Place]:
         return tuple(p for p in self._reader.places() if p.training in (self._training.number, -1))
@@ -126,6 +144,17 @@ class _Recorded:
             training=self._training.number,
             micros=points.micro[order],
         )
+
+
+def _lasting(events: list[Event]) -> list[Event]:
+    """Without the events of steps that a later attempt did again, and in order of the attempts."""
+    until: float = float("inf")
+    kept: list[Event] = []
+    for attempt in sorted({event.attempt for event in events}, reverse=True):
+        own = [event for event in events if event.attempt == attempt]
+        kept += [event for event in own if event.step < until]
+        until = min([until, *(event.step for event in own if event.step >= 0)])
+    return kept
 
 
 def _repeated(points: Points) -> NDArray[np.bool_]:

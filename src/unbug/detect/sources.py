@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from unbug.types import Finding, Place, Source
+from unbug.types import Finding, Phase, Place, Source
 
 if TYPE_CHECKING:
     from unbug.detect.window import Window
@@ -40,14 +40,20 @@ def _of_place(path: str, places: dict[str, Place]) -> Source | None:
 
 
 def _of_call(path: str, window: Window) -> Source | None:
-    kinds = {"optimizer": "optimizer", "loss": "loss_call", "loop": "loop_order"}
-    if path not in kinds:
-        return None
-    for event in window.events(kinds[path]):
-        file, line = event.fields.get("file"), event.fields.get("line")
-        if file and line:
-            return Source(file=str(file), line=int(line))
+    for kind in _KINDS.get(path, ()):
+        for event in window.events(kind):
+            file, line = event.fields.get("file"), event.fields.get("line")
+            if file and line and (kind != "loss_call" or event.phase is not Phase.EVAL):
+                return Source(file=str(file), line=int(line))
     return None
+
+
+_KINDS = {
+    "optimizer": ("optimizer", "parameters"),
+    "loss": ("loss_call", "parameters"),
+    "loop": ("loop_order", "parameters", "loss_call"),
+}
+"""Events that know a line of the program, for places that are no module: `parameters` that of the step."""
 
 
 class _Lines:

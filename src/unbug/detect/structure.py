@@ -16,6 +16,7 @@ __all__ = [
     "SeenAgain",
     "common_place",
     "facts_evidence",
+    "last_checkpoint",
     "modes",
     "named",
     "orders",
@@ -130,6 +131,35 @@ def _mode(step: int, phase: Phase, fields: Mapping[str, Any]) -> Mode:
         all_train=0 < dependent <= in_train,
         all_eval=0 < dependent <= in_eval,
         fields=fields,
+    )
+
+
+def last_checkpoint(window: Window, before: int) -> Bilingual:
+    """Words to put behind an advice: which checkpoint was the last healthy one; empty if none is known.
+
+    Args:
+        before: The step that is bad: what was saved after it was made is no good.
+    """
+    saved = [
+        event
+        for event in window.events("checkpoint")
+        if event.fields.get("action") == "saved"
+        and event.fields.get("path")
+        and event.fields.get("healthy") is not False
+        and not event.fields.get("error")
+        and event.step < before
+    ]
+    if not saved:
+        return Bilingual()
+    path, step = str(saved[-1].fields["path"]), saved[-1].step
+    if step < 0:
+        return Bilingual(
+            f"; the last healthy checkpoint: {path}, of before the first step",
+            f"；最近一个健康的检查点：{path}（第一步之前保存）",
+        )
+    return Bilingual(
+        f"; the last healthy checkpoint: {path} at step {step}",
+        f"；最近一个健康的检查点：{path}（第 {step} 步）",
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from unbug.hooks import user_frame
 from unbug.record.core import Core
 from unbug.record.roots import same
 from unbug.record.unregistered import Unregistered, is_due
@@ -44,6 +45,9 @@ class Ownership:
         if watched.map is None:
             return
         fields = self._fields(watched)
+        frame = user_frame()
+        if frame is not None:
+            fields |= {"file": frame.file, "line": frame.line}
         if is_due(step):
             fields["unregistered"] = self._outside(watched)
         self._core.event("parameters", fields, training=watched.training.number, step=step)

@@ -29,6 +29,7 @@ from unbug.detect.contract import (
     event,
     fires,
     joined,
+    last_checkpoint,
     loss_sites,
     silent,
     threshold,
@@ -57,7 +58,7 @@ class Thresholds:
     chinese="梯度爆炸",
     diagnoses=("exploding-gradient",),
     reads=("grad.l2", "update.ratio", "weight.l2"),
-    events=("loss_call",),
+    events=("loss_call", "checkpoint"),
     severity=Severity.ERROR,
     since="0.1",
     confidence=0.9,
@@ -77,6 +78,15 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     target = _largest_target(window, last)
     scaled = target >= at.target
     why = Bilingual(f"; the targets reach {target:.4g}", f"；目标值高达 {target:.4g}") if scaled else ""
+    cure = (
+        Bilingual("standardise the targets", "对目标值做标准化")
+        if scaled
+        else Bilingual(
+            "clip the gradient norm (clip_grad_norm_ with 1.0), "
+            "and check the gain of recurrent and deep weights",
+            "裁剪梯度范数（clip_grad_norm_，上限 1.0），并检查循环层与深层权重的增益",
+        )
+    )
     yield Finding(
         place=_worst(window, first),
         message=Bilingual(
@@ -86,13 +96,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             f"更新量是 {thrown[streak.start]:.3g} 倍",
         )
         + why,
-        advice=Bilingual("standardise the targets", "对目标值做标准化")
-        if scaled
-        else Bilingual(
-            "clip the gradient norm (clip_grad_norm_ with 1.0), "
-            "and check the gain of recurrent and deep weights",
-            "裁剪梯度范数（clip_grad_norm_，上限 1.0），并检查循环层与深层权重的增益",
-        ),
+        advice=cure + last_checkpoint(window, first),
         diagnoses=("unnormalized-target", "exploding-gradient") if scaled else None,
         evidence=(
             gradient.evidence(

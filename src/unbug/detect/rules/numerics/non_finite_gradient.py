@@ -23,6 +23,7 @@ from unbug.detect.contract import (
     Window,
     detector,
     fires,
+    last_checkpoint,
     silent,
     threshold,
 )
@@ -39,6 +40,7 @@ class Thresholds:
     chinese="梯度非有限",
     diagnoses=("numeric-unsafe-op", "low-precision"),
     reads=("grad.global_norm", "grad.nonfinite_share", "loss.value", "loss.nonfinite", "step.skipped"),
+    events=("checkpoint",),
     severity=Severity.ERROR,
     since="0.1",
     confidence=0.95,
@@ -75,7 +77,8 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         advice=Bilingual(
             "look for sqrt(0), a norm of zeros, division by zero or pow at zero in what leads to the loss",
             "检查通向损失的计算中是否有 sqrt(0)、零向量的范数、除以零或零的幂",
-        ),
+        )
+        + last_checkpoint(window, known_at),
         evidence=(
             track.evidence(
                 slice(row, row + 1),

@@ -25,6 +25,7 @@ from unbug.detect.contract import (
     Window,
     detector,
     fires,
+    last_checkpoint,
     silent,
     threshold,
 )
@@ -44,6 +45,7 @@ class Thresholds:
     chinese="损失非有限",
     diagnoses=("numeric-unsafe-op", "nonfinite-data"),
     reads=("loss.value", "loss.nonfinite", "step.skipped", "grad.global_norm", "input.nonfinite_share"),
+    events=("checkpoint",),
     severity=Severity.ERROR,
     since="0.1",
     confidence=0.99,
@@ -80,7 +82,8 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         advice=Bilingual(
             "look for log(0), division by zero, sqrt(0) or overflow in the loss at this step",
             "检查这一步的损失中是否有 log(0)、除以零、sqrt(0) 或溢出",
-        ),
+        )
+        + last_checkpoint(window, first),
         diagnoses=diagnoses,
         evidence=(track.evidence(part, label=Bilingual("loss", "损失")),),
     )

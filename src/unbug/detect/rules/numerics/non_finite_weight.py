@@ -13,7 +13,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unbug.detect.contract import Bilingual, Finding, Severity, Window, detector, fires, silent, threshold
+from unbug.detect.contract import (
+    Bilingual,
+    Finding,
+    Severity,
+    Window,
+    detector,
+    event,
+    fires,
+    last_checkpoint,
+    silent,
+    threshold,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +38,7 @@ class Thresholds:
     chinese="权重非有限",
     diagnoses=("numeric-unsafe-op", "exploding-gradient", "lr-too-high"),
     reads=("weight.nonfinite_share",),
+    events=("checkpoint",),
     severity=Severity.ERROR,
     since="0.1",
     confidence=0.99,
@@ -51,7 +63,8 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
                 advice=Bilingual(
                     "go back to a checkpoint from before, and look at what came first",
                     "回到此前的检查点，并查明最先出错的是什么",
-                ),
+                )
+                + last_checkpoint(window, earliest),
                 evidence=(
                     track.evidence(
                         slice(row, row + 1),
@@ -66,6 +79,11 @@ CASES = (
     fires("one value", place="fc.weight", weight__nonfinite_share={"fc.weight": [0.0, 0.001]}),
     fires(
         "the place where it began", place="a", weight__nonfinite_share={"a": [0.0, 1.0], "b": [0.0, 0.0, 1.0]}
+    ),
+    fires(
+        "a checkpoint was saved before",
+        events=(event("checkpoint", step=0, action="saved", path="/out/0.pt", healthy=True),),
+        weight__nonfinite_share={"fc.weight": [0.0, 0.0, 0.001]},
     ),
     silent("all finite", weight__nonfinite_share={"fc.weight": [0.0] * 99}),
 )

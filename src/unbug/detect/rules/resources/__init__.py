@@ -1,0 +1,1 @@
+"""Rules R: resources, and how a run ended."""
