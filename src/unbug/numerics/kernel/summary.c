@@ -13,7 +13,7 @@
 
 #include "exponents.h"
 
-static const double CANCELLED = 1024; /* times smaller than the sum it came from: ten bits of 53 are gone */
+static const double CANCELLED = 16; /* times smaller than the sum it came from: four bits of 53 are gone */
 
 void summary_begin(struct summary *to, const struct passes *isa, const double *limits, uint64_t *bins) {
     memset(to, 0, offsetof(struct summary, tables));

@@ -61,9 +61,12 @@ void OF(summary_add)(struct summary *to, const REAL *x, int64_t n) {
         to->zeros += to->isa->OF(zeros)(x, n);
     const int64_t count = n - nans - infs;
     if (count) {
-        double mean, m2 = spread(&found, (double)count);
-        if (found.squares > CANCELLED * m2 && isfinite(found.squares)) {
-            shift = (REAL)clamped(shift + found.sum / (double)count, found.low, found.high);
+        const double step = found.sum / (double)count, centre = shift + step;
+        double m2 = spread(&found, (double)count);
+        /* The first block's shift is an element; it may lie far from a mean near zero. */
+        const int far = found.squares > CANCELLED * m2 || (to->finite == 0 && fabs(step) > fabs(centre));
+        if (far && isfinite(found.squares)) {
+            shift = (REAL)clamped(centre, found.low, found.high);
             if (count < n)
                 to->isa->OF(replace)(x, n, shift, kept, &nans, &infs);
             OF(moments_of)(to, finite, n, shift, &found);
@@ -72,6 +75,7 @@ void OF(summary_add)(struct summary *to, const REAL *x, int64_t n) {
         if (isfinite(found.squares))
             merge(to, count, shift, found.sum, m2);
         else {
+            double mean;
             OF(far_apart)(finite, n, &mean, &m2);
             merge(to, count, mean, 0, m2);
         }
