@@ -67,6 +67,7 @@ class Core:
         self.step_ns = [0]
         self.blocks = Blocks(random)
         self.faults: list[str] = []
+        self.resumed = False
 
     def settle(self) -> None:
         """Add what was spent since `spent_since`."""

@@ -23,6 +23,7 @@ from unbug.record.coverage import coverage_of
 from unbug.record.items import first_examples, limits_of, saturation_scale
 from unbug.record.losses import Losses
 from unbug.record.parents import parameters_now
+from unbug.record.resumed import resumed_from
 from unbug.record.settings_seen import SettingsSeen
 from unbug.record.steps import Steps
 from unbug.record.tensors import Unseen, first_tensor, local, statistics_of
@@ -47,6 +48,7 @@ class Recorder:
         budget: Share of the program's own time that may be spent on looking.
         every: Look at everything every so many steps, whatever it costs; None for by budget alone.
         clock_ns: Monotonic; stamps rows and events.
+        resumed: This process goes on with a run: `resumed_from` will be asked.
         random: Chooses the steps that are left unwatched to measure the true cost; never the program's.
     """
 
@@ -57,11 +59,13 @@ class Recorder:
         budget: float = 0.02,
         every: int | None = None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
+        resumed: bool = False,
         random: random_module.Random | None = None,
     ) -> None:
         self._core = Core(
             writer, budget=budget, every=every, clock_ns=clock_ns, random=random or random_module.Random()
         )
+        self._core.resumed = resumed
         self._settings = SettingsSeen(self._core)
         self._steps = Steps(self._core, self._settings)
         self._losses = Losses(self._core)
@@ -93,6 +97,10 @@ class Recorder:
     def position(self) -> tuple[int, int, int, int]:
         """Training, step, micro and phase of what happens now. After a step it is still that step."""
         return self._core.position()
+
+    def resumed_from(self, training: int) -> int | None:
+        """Steps made in earlier attempts, as the training's optimizer counts them; None if it does not."""
+        return resumed_from(self._core.trainings, training)
 
     def coverage(self) -> dict[str, Any]:
         """What was recorded how often, at what cost, and what could not be seen."""

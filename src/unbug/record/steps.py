@@ -15,6 +15,7 @@ from unbug.record.holding import Holding
 from unbug.record.naming import Naming
 from unbug.record.ownership import Ownership
 from unbug.record.planning import Planner
+from unbug.record.resumed import steps_made
 from unbug.record.roots import same
 from unbug.record.rows import Later
 from unbug.record.settings_seen import SettingsSeen
@@ -71,6 +72,8 @@ class Steps:
             self._unfinished.scaled = False
             self.finish(self._unfinished, skipped=False)
         state = core.trainings.state(optimizer)
+        if core.resumed and not state.steps:
+            state.before, state.asked = steps_made(optimizer), True
         watched = self._enter(state)
         primary = watched.training.primary is state
         if primary:

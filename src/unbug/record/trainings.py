@@ -43,6 +43,8 @@ class OptimizerState:
     """What is known of one optimizer.
 
     `closure` says that it calls backward in its steps, `backwards` how many calls there had been at its last.
+    Of an attempt that goes on with a run, `before` is how many steps it had made when it first stepped, None
+    if that cannot be known; it was `asked` then.
     """
 
     ref: weakref.ref[Optimizer]
@@ -60,6 +62,8 @@ class OptimizerState:
     scale: float = 1.0
     closure: bool = False
     backwards: int = 0
+    before: int | None = None
+    asked: bool = False
 
     def refresh(self) -> bool:
         """Take in parameter groups that were added; true if there were any."""

@@ -20,6 +20,7 @@ from unbug.session.launch import rank_of, restarts
 from unbug.session.medialog import MediaLog, media_budget
 from unbug.session.observer import Observer
 from unbug.session.redacting import RedactingWriter
+from unbug.session.resuming import ResumedWriter
 from unbug.session.sources import Sources
 
 if TYPE_CHECKING:
@@ -49,7 +50,13 @@ class ChildRecording:
         self.writer = RedactingWriter(self._late, redactor)
         self.writer.on_fault = self.faults.tell
         self.faults.attach(self.writer)
-        self.observer = Observer(self.writer, self.faults, budget=settings["budget"], every=settings["every"])
+        self.observer = Observer(
+            self.writer,
+            self.faults,
+            budget=settings["budget"],
+            every=settings["every"],
+            resumed=self.attempt > 0,
+        )
         self._sources = Sources(self.writer, redactor, how=settings["privacy.source"], roots=(settings.base,))
         self._background = Background(self.faults)
         self._forget_torch: Callable[[], None] = lambda: None
@@ -61,7 +68,7 @@ class ChildRecording:
 
         from unbug.store import open_writer
 
-        return open_writer(
+        writer = open_writer(
             self.path,
             rank=rank_of(os.environ),
             attempt=self.attempt,
@@ -70,6 +77,11 @@ class ChildRecording:
             first=False,
             disk_bytes=self.settings["disk"],
         )
+        if not self.attempt:
+            return writer
+        resumed = ResumedWriter(writer, self.path, attempt=self.attempt)
+        resumed.made_before = self.observer.resumed_from
+        return resumed
 
     def start(self, *, main: str | None = None) -> None:
         """Begin to watch.

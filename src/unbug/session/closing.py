@@ -102,7 +102,12 @@ def _say_how_it_ended(recording: Recording, ending: Ending, *, now_ns: int) -> N
         writer.event("crash", {"error": ending.error, "traceback": ending.traceback}, t_ns=now_ns)
     coverage: dict[str, Any] = dict(recording.observer.coverage())
     recording.steps = sum(int(one.get("steps", 0)) for one in coverage.get("trainings", ()))
-    unseen = [*coverage.get("unseen", ()), *recording.capture.coverage(), *recording.faults.told]
+    unseen = [
+        *coverage.get("unseen", ()),
+        *recording.capture.coverage(),
+        *recording.faults.told,
+        *recording.unknown(),
+    ]
     if recording.absence:
         unseen.append(recording.absence)
     coverage["unseen"] = [*unseen, *recording.media.in_words()]

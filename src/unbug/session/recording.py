@@ -21,6 +21,7 @@ from unbug.session.medialog import MediaLog, media_budget
 from unbug.session.observer import NOWHERE, Observer
 from unbug.session.reasons import Reason, oom_kills, reason_of
 from unbug.session.redacting import RedactingWriter
+from unbug.session.resuming import ResumedWriter
 from unbug.session.rules import rule_settings
 from unbug.session.sources import Sources
 from unbug.types import RunState, Status, Training
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from unbug.session.placing import Placed
     from unbug.session.voice import Voice
     from unbug.settings import Settings
+    from unbug.store import Writer
 
 __all__ = ["Recording"]
 
@@ -69,7 +71,7 @@ class Recording:
         self.path, self.run, self.attempt = placed.path, placed.run, placed.attempt
         self.of_processes = of_processes
         self._identity = process_identity()
-        self._raw = open_writer(
+        raw: Writer = open_writer(
             self.path,
             rank=rank_of(os.environ),
             attempt=self.attempt,
@@ -77,10 +79,19 @@ class Recording:
             role="command" if of_processes else "program",
             disk_bytes=settings["disk"],
         )
-        self.writer = RedactingWriter(self._raw, self._redactor)
+        self._resumed = ResumedWriter(raw, self.path, attempt=self.attempt) if self.attempt else None
+        self.writer = RedactingWriter(self._resumed or raw, self._redactor)
         self.writer.on_fault = self.faults.tell
         self.faults.attach(self.writer)
-        self.observer = Observer(self.writer, self.faults, budget=settings["budget"], every=settings["every"])
+        self.observer = Observer(
+            self.writer,
+            self.faults,
+            budget=settings["budget"],
+            every=settings["every"],
+            resumed=self.attempt > 0,
+        )
+        if self._resumed is not None:
+            self._resumed.made_before = self.observer.resumed_from
         self.forget_torch: Callable[[], None] = lambda: None
         self.inherited = Inherited(self.path, settings, attempt=self.attempt)
         self.live = LiveFindings(
@@ -147,6 +158,10 @@ class Recording:
         if not self.of_processes:
             return self.observer.absence
         return "" if self._processes() != NOWHERE else "no process of the command was seen to train"
+
+    def unknown(self) -> list[str]:
+        """What of a resumed run is not known, in words."""
+        return [] if self._resumed is None else self._resumed.in_words()
 
     def _jobs(self) -> None:
         every = self.background.every
@@ -231,6 +246,7 @@ class Recording:
 
     def _status(self, state: RunState, **more: Any) -> Status:
         training, step, _, _ = self.observer.position()
+        step += 0 if self._resumed is None else self._resumed.before(training)
         return Status(
             state=state,
             updated_ns=time.time_ns(),
