@@ -43,7 +43,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Look at everything; 1 if something does not work."""
     settings = settings_of(options)
-    checks = [*_versions(), *_directory(settings), *_hooks(), *_rules()]
+    checks = [*_versions(), _kernel(), *_directory(settings), *_hooks(), *_rules()]
     if options.json:
         print(
             json.dumps(
@@ -111,6 +111,15 @@ def _used(path: Path) -> tuple[int, int]:
             except OSError:
                 continue  # removed while we look
     return total, runs
+
+
+def _kernel() -> Check:
+    from unbug.numerics import kernel_state
+
+    instructions, why = kernel_state()
+    if instructions:
+        return Check(name="kernel", state="ok", says=f"statistics are computed natively, by {instructions}")
+    return Check(name="kernel", state="warning", says=f"{why}; statistics are computed by numpy, slower")
 
 
 def _hooks() -> Iterator[Check]:
