@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
+from contextlib import suppress
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unbug.cli.taken import taken
 from unbug.types import RunState
 
 if TYPE_CHECKING:
@@ -18,7 +22,7 @@ def overview(reader: Reader) -> dict[str, Any]:
     """State, duration, trainings with their last losses, findings as they were stated, coverage, size."""
     run, status = reader.run, reader.status
     end_ns = status.ended_ns or status.updated_ns or run.created_ns
-    size = sum(file.stat().st_size for file in reader.path.rglob("*") if file.is_file())
+    size = _size(reader.path)
     facts = dict(run.facts)
     for event in reader.events("environment"):
         facts.update(event.fields)
@@ -38,6 +42,7 @@ def overview(reader: Reader) -> dict[str, Any]:
         "trainings": [_training(reader, one) for one in reader.trainings()],
         "media": _media(reader),
         "user_series": sorted(reader.names(origin="user")),
+        **taken(reader),
         "findings": dict(status.findings),
         "stated": [dict(event.fields) for event in reader.events("finding")],
         "crash": _crash(reader),
@@ -47,6 +52,18 @@ def overview(reader: Reader) -> dict[str, Any]:
         "size_bytes": size,
         "live": status.state is RunState.RUNNING,
     }
+
+
+def _size(path: Path) -> int:
+    """Bytes of a run; its files may be merged away meanwhile, and links lead elsewhere."""
+    if path.is_file():
+        return path.stat().st_size
+    total = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with suppress(OSError):
+                total += Path(folder, name).lstat().st_size
+    return total
 
 
 def _crash(reader: Reader) -> dict[str, Any] | None:

@@ -165,6 +165,41 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("ignore_index", pa.int64()),
         ]
     ),
+    "hyperparameters": pa.schema(
+        [
+            *_EVENT[1:],
+            ("origin", _TEXT),
+            ("name", _TEXT),
+            ("key", _TEXT),
+            ("value", _TEXT),
+            ("number", pa.float64()),
+            ("changed", pa.bool_()),
+            ("file", _TEXT),
+            ("line", pa.int64()),
+        ]
+    ),
+    "checkpoints": pa.schema(
+        [
+            *_EVENT[1:],
+            ("action", _TEXT),
+            ("what", _TEXT),
+            ("library", _TEXT),
+            ("path", _TEXT),
+            ("bytes", pa.int64()),
+            ("seconds", pa.float64()),
+            ("tensors", pa.int64()),
+            ("parts", _TEXTS),
+            ("healthy", pa.bool_()),
+            ("target", _TEXT),
+            ("missing", _TEXTS),
+            ("unexpected", _TEXTS),
+            ("mismatched", _TEXTS),
+            ("missing_count", pa.int64()),
+            ("unexpected_count", pa.int64()),
+            ("mismatched_count", pa.int64()),
+            ("error", _TEXT),
+        ]
+    ),
     "media": pa.schema(
         [
             *_EVENT[1:],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from unbug.store.from_libraries import checkpoint_records, hyperparameter_records
 from unbug.store.mediaview import media_items
 from unbug.store.records import from_records, json_text
 from unbug.store.schemas import SCHEMAS
@@ -185,6 +186,20 @@ def _media(reader: RunReader) -> pa.Table:
     return from_records("media", records)
 
 
+def _records_of(
+    kind: str, name: str, records: Callable[[Mapping[str, Any]], Iterator[dict[str, Any]]]
+) -> Callable[[RunReader], pa.Table]:
+    def make(reader: RunReader) -> pa.Table:
+        found = [
+            {**record, **_event_fields(reader, event)}
+            for event in reader.events(kind)
+            for record in records(event.fields)
+        ]
+        return from_records(name, found)
+
+    return make
+
+
 _MAKERS: dict[str, Callable[[RunReader], pa.Table]] = {
     "run": _run,
     "attempts": _attempts,
@@ -193,6 +208,8 @@ _MAKERS: dict[str, Callable[[RunReader], pa.Table]] = {
     "series": _series,
     "events": _events,
     "loss_calls": _of_kind("loss_call", "loss_calls"),
+    "hyperparameters": _records_of("hyperparameters", "hyperparameters", hyperparameter_records),
+    "checkpoints": _records_of("checkpoint", "checkpoints", checkpoint_records),
     "media": _media,
     "console": _of_kind("console", "console"),
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 from unbug.cli.options import add_directory, add_json, add_run, find
 from unbug.cli.style import clip, paint, terminal_width, wants_color
+from unbug.cli.taken import taken_lines
 from unbug.cli.words import ago, count, duration, number, size
 
 __all__ = ["arguments", "run"]
@@ -90,6 +91,7 @@ def _facts(seen: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "hardware", ", ".join(str(hardware[key]) for key in ("cpu", "gpu") if hardware.get(key))
     yield "tags", ", ".join(seen["tags"])
     yield "your series", ", ".join(seen["user_series"])
+    yield from taken_lines(seen)
     yield (
         "media",
         ", ".join(f"{name} ({count(one['count'], one['kind'])})" for name, one in seen["media"].items()),
