@@ -6,15 +6,16 @@ import atexit
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unbug.hooks import when_torch_loads
 from unbug.session import current
 from unbug.session.background import TICK_S, Background
 from unbug.session.ending import Ending
 from unbug.session.faults import Faults
+from unbug.session.hang import HangWatch
 from unbug.session.late import LateWriter
 from unbug.session.launch import rank_of, restarts
 from unbug.session.medialog import MediaLog, media_budget
@@ -94,11 +95,21 @@ class ChildRecording:
         self._background.every(TICK_S, "writing", self._write)
         self._background.every(TICK_S, "merging", self.writer.maintain)
         self._background.every(5.0, "sampling resources", self._sample)
+        hang_s = self.settings["hang_s"]
+        if hang_s > 0:
+            watch = HangWatch(self.observer.position, self._hang, least_s=hang_s)
+            self._background.every(min(5.0, hang_s / 32), "looking for a hang", watch.look)
         self._background.start()
         atexit.register(self.close)
 
     def _write(self) -> None:
         self.writer.flush()
+
+    def _hang(self, fields: Mapping[str, Any]) -> None:
+        training, step, micro, phase = self.observer.position()
+        self.writer.event(
+            "hang", fields, t_ns=time.monotonic_ns(), training=training, step=step, micro=micro, phase=phase
+        )
 
     def _sample(self) -> None:
         if not self._late.has_something:

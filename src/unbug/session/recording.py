@@ -14,6 +14,7 @@ from unbug.hooks import when_torch_loads
 from unbug.session.background import TICK_S, Background
 from unbug.session.capture import Capture
 from unbug.session.environment import packages
+from unbug.session.hang import HangWatch
 from unbug.session.inherit import Inherited
 from unbug.session.launch import rank_of
 from unbug.session.live import FIRST_STEPS, LiveFindings, counts
@@ -173,6 +174,9 @@ class Recording:
         every(SAMPLE_S, "writing the status", lambda: self.writer.status(self._status(RunState.RUNNING)))
         every(float("inf"), "listing packages", lambda: self._environment({"packages": packages()}))
         every(TICK_S, "diagnosing", self._look)
+        if not self.of_processes and self.settings["hang_s"] > 0:
+            watch = HangWatch(self.observer.position, self._hang, least_s=self.settings["hang_s"])
+            every(min(SAMPLE_S, self.settings["hang_s"] / 32), "looking for a hang", watch.look)
 
     def _write(self) -> None:
         self.writer.flush()
@@ -183,6 +187,12 @@ class Recording:
             if self.of_processes:
                 self._trainings = len(self.live.trainings)
                 self.steps = sum(one.steps for one in self.live.trainings)
+
+    def _hang(self, fields: Mapping[str, Any]) -> None:
+        training, step, micro, phase = self.observer.position()
+        self.writer.event(
+            "hang", fields, t_ns=time.monotonic_ns(), training=training, step=step, micro=micro, phase=phase
+        )
 
     def _resources(self) -> Callable[[], None]:
         from unbug.session.resources import Resources
