@@ -74,7 +74,7 @@ def test_an_evaluation_that_works_on_is_none():
     clock = Clock()
     clock.steps(10, 1.0)
     for number in range(60):
-        if number % 2:
+        if number % 3 == 1:
             stand(clock, 5)
         else:
             stand(clock, 5)
@@ -117,7 +117,7 @@ def test_a_real_hang_is_an_event(place):
         from training import *
         train(30)
         train(30)
-        threading.Event().wait(3)
+        threading.Event().wait(6)
         """,
         options=("--quiet",),
         env={"UNBUG_HANG_S": "0.8"},

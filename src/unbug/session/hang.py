@@ -20,7 +20,8 @@ __all__ = ["FACTOR", "HangWatch", "stacks"]
 
 FACTOR = 20
 """Times the median step, without a step, from which on it may be a hang."""
-_KEPT, _LEAST = 64, 3
+_KEPT = 64
+_LEAST_STEPS = 3
 _LOOKS, _LEAST_LOOKS = 8, 6
 """Looks at the main thread in the second half of the waiting, and how many of them there must have been."""
 _DEEP = 100
@@ -70,7 +71,7 @@ class HangWatch:
             self._at, self._stood, self._looks, self._told = at, None, 0, False
             self._next = now
             return
-        if self._told or self._count >= _MOST or len(self._step_s) < _LEAST:
+        if self._told or self._count >= _MOST or at[1] + 1 < _LEAST_STEPS:
             return
         limit = self.threshold_s()
         silent = now - self._since
