@@ -11,6 +11,7 @@ import wave
 import numpy as np
 import pandas as pd
 import PIL.Image
+import plotly.graph_objects
 import pyarrow as pa
 import pytest
 import torch
@@ -247,28 +248,19 @@ def test_a_histogram_that_is_counted_already(run):
     assert kept(run)[0].json() == {"counts": [1, 2], "edges": [0, 1, 2]}
 
 
-class _Plotly:
-    """What plotly's figures answer to."""
-
-    def to_plotly_json(self):
-        return {"data": []}
-
-    def to_json(self):
-        return json.dumps(self.to_plotly_json())
-
-
-class _Matplotlib:
-    """What matplotlib's figures answer to."""
-
-    def savefig(self, out, *, format, **options):
-        out.write(png(COLOR))
-
-
 def test_figures(run):
-    run.log({"drawn": unbug.Figure(_Matplotlib()), "described": unbug.Figure(_Plotly())})
-    drawn, described = kept(run)
-    assert (opened(drawn) == COLOR).all()
-    assert described.json() == {"data": []}
+    from matplotlib.figure import Figure
+
+    drawn = Figure(figsize=(3, 2), dpi=50)
+    drawn.subplots().plot([1, 2, 3])
+    described = plotly.graph_objects.Figure(data=[{"type": "scatter", "y": [1, 2, 3]}])
+    run.log({"drawn": drawn, "described": described, "said": unbug.Figure(drawn, caption="c", dots=50)})
+    found = {item.name: item for item in kept(run)}
+    assert opened(found["drawn"]).shape[1] > opened(found["said"]).shape[1] > 100
+    assert found["described"].json()["data"][0]["type"] == "scatter"
+    assert found["said"].caption == "c"
+    with pytest.raises(UsageError, match="which is no array"):
+        found["drawn"].array()
 
 
 REFUSED = {

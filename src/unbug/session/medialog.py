@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -46,6 +47,7 @@ class MediaLog:
         self._held = self._taken = self.dropped = self.late = 0
         self._files: MediaFiles | None = None
         self._pid = os.getpid()
+        self._working = threading.Lock()
 
     def put(
         self, name: str, pieces: Sequence[Piece], *, t_ns: int, where: Where, user_step: float | None
@@ -61,8 +63,15 @@ class MediaLog:
 
     def work(self, budget_s: float = TICK_BUDGET_S) -> None:
         """Encode and write what waits, for about so long; at least one."""
-        until = time.monotonic() + budget_s
-        while self._waiting and self._pid == os.getpid():
+        if not self._waiting or self._pid != os.getpid() or not self._working.acquire(timeout=budget_s):
+            return
+        try:
+            self._work(time.monotonic() + budget_s)
+        finally:
+            self._working.release()
+
+    def _work(self, until: float) -> None:
+        while self._waiting:
             name, piece, t_ns, where, user_step = self._waiting.popleft()
             self._held -= piece.size_bytes
             with self._faults.guard("keeping media"):
@@ -131,14 +140,11 @@ def as_media(value: Any) -> list[Media] | None:
         return [value]
     if isinstance(value, list | tuple) and value and all(isinstance(one, _WRAPPERS) for one in value):
         return list(value)
-    module, _, _ = type(value).__module__.partition(".")
-    made = _OF_LIBRARY.get((module, _family(value)))
-    return None if made is None else [made(value)]
-
-
-def _family(value: Any) -> str:
-    """The class of a library's that a value is of, were it a subclass."""
-    return next((base.__name__ for base in type(value).__mro__ if base.__name__ in _FAMILIES), "")
+    for base in type(value).__mro__:
+        made = _OF_LIBRARY.get((base.__module__.partition(".")[0], base.__name__))
+        if made is not None:
+            return [made(value)]
+    return None
 
 
 _OF_LIBRARY: Mapping[tuple[str, str], Any] = {
@@ -148,4 +154,3 @@ _OF_LIBRARY: Mapping[tuple[str, str], Any] = {
     ("pandas", "DataFrame"): Table,
     ("pyarrow", "Table"): Table,
 }
-_FAMILIES = frozenset(name for _, name in _OF_LIBRARY)

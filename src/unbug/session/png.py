@@ -16,7 +16,7 @@ _COLOR = {1: 0, 3: 2, 4: 6}
 _UP = 2
 
 
-def png(pixels: NDArray[np.uint8], *, level: int = 6) -> bytes:
+def png(pixels: NDArray[np.uint8], *, level: int = 4) -> bytes:
     """Encode `(height, width, channels)` with 1, 3 or 4 channels (grey, RGB, RGBA).
 
     Source:
