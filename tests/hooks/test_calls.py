@@ -220,7 +220,7 @@ def test_what_raises_is_told_as_such_and_leaves_no_trace(told: Told, hub: Hub) -
             torch.autograd.backward(x)
         with pytest.raises(ZeroDivisionError):
             optimizer.step(lambda: 1 / 0)
-    once = ["root_forward", "root_output", "backward_begin", "backward_end", "step_begin"]
+    once = ["root_forward", "root_output", "backward_begin", "backward_end", "step_begin", "step_raised"]
     assert told.names() == once * 2
     assert told.of("root_output")[0] == ("Sequential", None)
     assert told.of("backward_end")[0] == (True,)

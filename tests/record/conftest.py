@@ -61,7 +61,7 @@ def record(relay):
         finally:
             relay.recorder = None
             relay.hub.watch_modules, relay.hub.watch_forwards = False, True
-            relay.hub.dozing = False
+            relay.hub.dozing, relay.hub.nap = False, None
             recorder.close()
         assert not writer.told("fault"), writer.told("fault")
 

@@ -29,6 +29,9 @@ class MemoryWriter:
             assert all(isinstance(value, float) for value in values), (series, values)
         self.rows.append((group, values, training, step, micro, int(phase)))
 
+    def before_flush(self, feed):
+        """Nothing is flushed: what is kept back comes when the recorder wakes or closes."""
+
     def event(self, kind, fields, *, t_ns, training=-1, step=-1, micro=0, phase=2):
         self.events.append((kind, training, step, fields))
 

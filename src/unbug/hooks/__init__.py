@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unbug.hooks.contract import Frame, Listener, LossCall
+from unbug.hooks.contract import Frame, Listener, LossCall, Nap
 
 if TYPE_CHECKING:
     from unbug.hooks.cells import cell_name, named_cells
@@ -33,6 +33,7 @@ __all__ = [
     "Listener",
     "LogListener",
     "LossCall",
+    "Nap",
     "Patch",
     "Program",
     "ProgramEnd",

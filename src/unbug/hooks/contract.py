@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch.optim import Optimizer
 
-__all__ = ["Frame", "Listener", "LossCall"]
+__all__ = ["Frame", "Listener", "LossCall", "Nap"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,29 @@ class LossCall:
     arguments: Mapping[str, Any]
     value: torch.Tensor
     frame: Frame | None
+
+
+class Nap(Protocol):
+    """What takes the place of a listener that sleeps, in the calls that every step makes.
+
+    They run with caches that the step has emptied, where a Python call costs ten times what it costs in a
+    loop. So they are called with no guard around them: a method must not compute with a tensor, only read it.
+    """
+
+    def backward(self, tensor: torch.Tensor) -> bool:
+        """Before backward is called on one plain tensor; False if the listener is to be told as ever."""
+        ...
+
+    def begins(self, optimizer: Optimizer) -> bool:
+        """Before a step; False if the listener is to be told as ever."""
+        ...
+
+    def stepped(self, optimizer: Optimizer) -> bool:
+        """After a step that did not raise; False if the listener is to be told as ever."""
+        ...
+
+    def batch(self, batch: Any, wait_s: float) -> None:
+        """A data loader delivered, while gradients are wanted."""
 
 
 class Listener(Protocol):
@@ -77,6 +100,9 @@ class Listener(Protocol):
     def step_begin(self, optimizer: Optimizer) -> None: ...
 
     def step_end(self, optimizer: Optimizer) -> None: ...
+
+    def step_raised(self, optimizer: Optimizer) -> None:
+        """In place of `step_end`, where the step raised."""
 
     def zero_grad(self, target: Optimizer | torch.nn.Module) -> None: ...
 

@@ -16,7 +16,7 @@ import torch
 
 from unbug.errors import InternalError
 from unbug.hooks import shims
-from unbug.hooks.contract import Listener
+from unbug.hooks.contract import Listener, Nap
 from unbug.hooks.heap import living, one_look
 from unbug.hooks.on_backward import backward_taps
 from unbug.hooks.on_forward import forward_taps
@@ -65,6 +65,15 @@ class Hub:
     @dozing.setter
     def dozing(self, wanted: bool) -> None:
         self._teller.dozing = wanted
+
+    @property
+    def nap(self) -> Nap | None:
+        """What is told in place of the listener where it can be; see `contract.Nap`."""
+        return self._teller.nap
+
+    @nap.setter
+    def nap(self, wanted: Nap | None) -> None:
+        self._teller.nap = wanted
 
     @property
     def watch_forwards(self) -> bool:

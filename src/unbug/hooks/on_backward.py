@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from unbug.hooks.frames import user_frame
-from unbug.hooks.shims import blocked, in_backward
+from unbug.hooks.shims import blocked, in_backward, undisturbed
 from unbug.hooks.spec import Spec
 from unbug.hooks.tap import RAISED
 from unbug.hooks.telling import Teller
@@ -24,7 +24,18 @@ def backward_taps(teller: Teller) -> list[Spec]:
     def outermost() -> bool:
         return not (here.backward or here.busy or in_backward() or blocked())
 
-    def enter_backward(tensors: Any) -> tuple[int, bool]:
+    napping = False
+
+    def enter_backward(tensors: Any) -> tuple[int, bool] | None:
+        nonlocal napping
+        nap = teller.nap
+        if nap is not None and not napping and type(tensors) is torch.Tensor and undisturbed():
+            try:
+                if nap.backward(tensors):
+                    napping = True
+                    return None
+            except Exception as error:
+                teller.nap_failed(error)
         depth, told = here.backward, outermost()
         here.backward = depth + 1
         if told:
@@ -36,7 +47,9 @@ def backward_taps(teller: Teller) -> list[Spec]:
         return depth, told
 
     def leave_backward(token: tuple[int, bool] | None, value: Any) -> None:
+        nonlocal napping
         if token is None:
+            napping = False
             return
         here.backward, told = token
         if told and not teller.dozing:

@@ -16,6 +16,8 @@ from unbug.hooks.telling import Teller
 
 __all__ = ["LOSSES", "loss_taps"]
 
+_grad_enabled = torch.is_grad_enabled
+
 LOSSES = (
     "cross_entropy", "nll_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits", "mse_loss",
     "l1_loss", "smooth_l1_loss", "huber_loss", "kl_div", "poisson_nll_loss", "gaussian_nll_loss",
@@ -29,7 +31,9 @@ def loss_taps(teller: Teller) -> list[Spec]:
     """One for each loss. Loss modules end there, and some losses call others: the outermost call is told."""
     here = teller.here
 
-    def enter() -> int:
+    def enter() -> int | None:
+        if teller.dozing and _grad_enabled():
+            return None
         depth = here.loss
         here.loss = depth + 1
         return depth
@@ -40,8 +44,6 @@ def loss_taps(teller: Teller) -> list[Spec]:
                 if depth is None:
                     return
                 here.loss = depth
-                if teller.dozing and torch.is_grad_enabled():
-                    return
                 if depth or value is RAISED or here.busy or in_backward() or blocked():
                     return
                 tensors = [value, *(item for item in parameters if isinstance(item, torch.Tensor))]

@@ -58,6 +58,13 @@ def _steps(teller: Teller) -> list[Spec]:
     here, tell = teller.here, teller.tell
 
     def enter_step(args: tuple[Any, ...]) -> Any:
+        nap = teller.nap
+        if nap is not None and args:
+            try:
+                if nap.begins(args[0]):
+                    return args[0]
+            except Exception as error:
+                teller.nap_failed(error)
         here.stepped = True
         if not args or here.busy or blocked():
             return None
@@ -65,8 +72,16 @@ def _steps(teller: Teller) -> list[Spec]:
         return args[0]
 
     def leave_step(optimizer: Any, value: Any) -> None:
-        if optimizer is not None and value is not RAISED:
-            tell("step_end", optimizer)
+        if optimizer is None:
+            return
+        nap = teller.nap
+        if nap is not None and value is not RAISED:
+            try:
+                if nap.stepped(optimizer):
+                    return
+            except Exception as error:
+                teller.nap_failed(error)
+        tell("step_end" if value is not RAISED else "step_raised", optimizer)
 
     def leave_init(token: Any, value: Any, self: Any) -> None:
         if value is not RAISED and not teller.quiet():

@@ -40,10 +40,12 @@ def _loading(teller: Teller) -> list[Spec]:
 
     def enter_next(self: Any) -> tuple[int, int]:
         depth = here.batch
-        if depth or here.busy or teller.dozing or blocked():
+        if depth or here.busy or (teller.dozing and teller.nap is None) or blocked():
             here.batch = depth + 1
             return depth, -1
         here.batch = 1
+        if teller.dozing:
+            return 0, time.perf_counter_ns()
         try:
             tell("batch_begin", loader_of(self))
         except BaseException:
@@ -58,6 +60,14 @@ def _loading(teller: Teller) -> list[Spec]:
         if begun < 0:
             return
         wait_s = (time.perf_counter_ns() - begun) / 1e9
+        nap = teller.nap
+        if nap is not None and value is not RAISED and torch.is_grad_enabled():
+            try:
+                nap.batch(value, wait_s)
+            except Exception as error:
+                teller.nap_failed(error)
+        if teller.dozing:
+            return
         if value is not RAISED:
             tell("batch_end", loader_of(self), value, wait_s)
         elif sys.exc_info()[0] is StopIteration:

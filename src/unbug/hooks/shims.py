@@ -21,6 +21,7 @@ __all__ = [
     "in_backward",
     "outside_dynamo",
     "self_test",
+    "undisturbed",
     "unwatched",
 ]
 
@@ -51,6 +52,7 @@ def _get(path: str, fallback: Any) -> Any:
 _is_compiling: Callable[[], bool] = torch.compiler.is_compiling
 _tracing_state: Callable[[], Any] = _get("_C._get_tracing_state", lambda: None)
 _interpreter: Callable[[], Any] = _get("_C._functorch.peek_interpreter_stack", lambda: None)
+_transforms: Callable[[], bool] = _get("_C._are_functorch_transforms_active", lambda: True)
 _graph_task: Callable[[], int] = _get("_C._current_graph_task_id", lambda: -1)
 _dispatch_modes: Callable[[], int] = _get("_C._len_torch_dispatch_stack", lambda: 0)
 _no_functions: Any = _get("_C.DisableTorchFunction", contextlib.nullcontext)
@@ -83,6 +85,14 @@ def _infra_mode() -> bool:
 def in_backward() -> bool:
     """Whether the autograd engine is running a graph in this thread (its own threads included)."""
     return _graph_task() != -1
+
+
+def undisturbed() -> bool:
+    """Whether a plain tensor may be read as it is: no mode, trace or transform would see it.
+
+    Of the questions that `blocked` and `unwatched` ask, the four that cost least with cold caches.
+    """
+    return not (_transforms() or _function_modes() or _dispatch_modes()) and _tracing_state() is None
 
 
 def has_values(tensor: Any) -> bool:
@@ -144,6 +154,11 @@ def self_test() -> list[Check]:
     checks = [
         ("torch._C._get_tracing_state", _tracing_state() is None, told.format("during jit.trace")),
         ("torch._C._functorch.peek_interpreter_stack", _sees_functorch(), told.format("inside torch.func")),
+        (
+            "torch._C._are_functorch_transforms_active",
+            _transforms() is False,
+            "steps that are not watched cost more",
+        ),
         ("torch._C._current_graph_task_id", _sees_backward(), "recomputation counts as forward passes"),
         ("torch._C._len_torch_dispatch_stack", _sees_dispatch_modes(), seen),
         ("torch._C.DisableTorchFunction", _sees_function_modes(), seen),

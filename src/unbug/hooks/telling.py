@@ -7,15 +7,18 @@ from collections.abc import Callable
 from typing import Any
 
 from unbug.hooks import shims
-from unbug.hooks.contract import Listener
+from unbug.hooks.contract import Listener, Nap
 
 __all__ = ["Here", "Teller"]
 
 _METHODS = (
     "root_forward", "root_output", "module_output", "backward_begin", "backward_end", "autograd_grad",
-    "optimizer_created", "step_begin", "step_end", "zero_grad", "clip", "scheduler_step", "scaler_step",
-    "loss_call", "batch_begin", "batch_end", "seeded", "compiled",
+    "optimizer_created", "step_begin", "step_end", "step_raised", "zero_grad", "clip", "scheduler_step",
+    "scaler_step", "loss_call", "batch_begin", "batch_end", "seeded", "compiled",
 )  # fmt: skip
+
+
+def _nothing(*_: Any) -> None: ...
 
 
 class Here(threading.local):
@@ -40,6 +43,7 @@ class Teller:
         self.here = Here()
         self.watch_modules = False
         self.dozing = False
+        self.nap: Nap | None = None
         self._listener: Listener | None = listener
         self._methods: dict[str, Callable[..., None]] = {}
         for name in _METHODS:
@@ -66,6 +70,12 @@ class Teller:
         finally:
             here.busy = False
 
+    def nap_failed(self, error: Exception) -> None:
+        """The listener's short cut raised: from now on it is told as ever."""
+        self.nap = None
+        self._methods.setdefault("nap", _nothing)
+        self.fault("nap", error)
+
     def fault(self, name: str, error: Exception) -> None:
         """Switch the method off and report why. The error's frames are let go: they hold tensors."""
         if self._methods.pop(name, None) is None or self._listener is None:
@@ -79,5 +89,6 @@ class Teller:
 
     def silence(self) -> None:
         """Tell nothing any more, and let the listener go."""
+        self.nap = None
         self._methods.clear()
         self._listener = None

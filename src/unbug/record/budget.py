@@ -28,7 +28,7 @@ Looks cost the program about as much again, in caches that they empty, as they t
 _STARVED = 8
 """Gaps after which one item is looked at even without credit: a share of a per mille."""
 _TIMES = 64
-_SLEEP_ABOVE, _AWAKE_SHARE = 0.25, 0.08
+_SLEEP_ABOVE, _AWAKE_SHARE = 0.25, 0.04
 """Of the share: where steps without a look cost more than the first, most are slept through."""
 _LONGEST_SLEEP = 1000
 AWAKE_FIRST = 400

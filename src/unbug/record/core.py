@@ -21,7 +21,7 @@ from unbug.record.watched import FirstPass, Watched
 from unbug.types import Phase
 
 if TYPE_CHECKING:
-    from unbug.hooks import Hub
+    from unbug.hooks import Hub, Nap
     from unbug.store import Writer
 
 __all__ = ["Core"]
@@ -117,10 +117,11 @@ class Core:
             phase=phase,
         )
 
-    def doze(self, wanted: bool) -> None:
-        """Have the hub tell only what is kept of steps that are slept through."""
+    def doze(self, nap: Nap | None, *, short_cut: bool = False) -> None:
+        """Have the hub tell only what is kept of steps that are slept through, or all again."""
         if self.hub is not None:
-            self.hub.dozing = wanted
+            self.hub.nap = nap if short_cut else None
+            self.hub.dozing = nap is not None
 
     def watch_modules(self, wanted: bool) -> None:
         """Have the hub tell of inner modules, or not."""

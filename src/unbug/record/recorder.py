@@ -179,7 +179,7 @@ class Recorder:
     # Backward.
     def backward_begin(self, tensors: tuple[torch.Tensor, ...], frame: Frame | None) -> None:
         if self._core.asleep:
-            self._steps.dozing.backward(tensors)
+            self._steps.dozing.told_backward(tensors)
             return
         start = perf_counter_ns()
         core = self._core
@@ -246,6 +246,11 @@ class Recorder:
             self._steps.sleep_on(optimizer)
             return
         self._steps.end(optimizer, perf_counter_ns())
+
+    def step_raised(self, optimizer: Optimizer) -> None:
+        start = perf_counter_ns()
+        self._steps.raised()
+        self._core.spent += perf_counter_ns() - start
 
     def zero_grad(self, target: Optimizer | torch.nn.Module) -> None:
         if self._core.asleep:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from threading import get_ident
 from time import perf_counter_ns
 
 import torch
@@ -42,8 +43,7 @@ class Steps:
         self._cycles = 0
         self._depth = 0
         self._last_end = 0
-        self._slept = 0
-        self.dozing = Dozing(core)
+        self.dozing = Dozing(core, self.wake)
         self._holding = Holding(core.rows, core.trainings)
         self._unfinished: OptimizerState | None = None
         self.stales: tuple[StaleGradient, ...] = ()
@@ -143,6 +143,17 @@ class Steps:
             self._unfinished = state
             return
         self.finish(state, skipped=False)
+
+    def raised(self) -> None:
+        """A step raised, and did not count; what was planned for it is dropped."""
+        core = self._core
+        self._depth = max(self._depth - 1, 0)
+        if core.asleep:
+            self.dozing.raised()
+        elif not self._depth:
+            core.letters.step_ends()
+            if core.current is not None and core.current.looks is not None:
+                core.current.looks.drop()
 
     def scaled(self, optimizer: Optimizer, scale: float, skipped: bool, start: int) -> None:
         """GradScaler stepped, or left the optimizer alone."""
@@ -312,8 +323,7 @@ class Steps:
         self._last_end = now
         self._planner.step(watched, taken)
         if core.asleep:
-            self.dozing.begin(now)
-            core.doze(True)
+            core.doze(self.dozing, short_cut=self.dozing.begin(now, training, get_ident()))
 
     def _compare(self, watched: Watched) -> None:
         """Hold the parameters of the modules against those of the optimizers, now and then."""
@@ -345,28 +355,17 @@ class Steps:
             return
         if scale is not None:
             state.scale = scale if scale > 0 else 1.0
-        if training.primary is not state:
-            self.dozing.other_step()
-            return
-        start = perf_counter_ns()
-        finite = self.dozing.step(training, state, skipped=skipped)
-        core.trainings.stepped(state)
-        training.steps += 1
-        self._slept += 1
-        core.asleep -= 1
-        core.spent += perf_counter_ns() - start
-        if not core.asleep or not finite:
-            self.wake()
+        self.dozing.told_step(training, state, skipped=skipped)
 
     def wake(self) -> None:
         """Watch again, from the step that begins now."""
         core = self._core
         core.asleep = 0
-        core.doze(False)
+        core.doze(None)
+        slept = self.dozing.end()
         now = perf_counter_ns()
-        self._planner.woke(self._slept, now - self._last_end)
-        core.slept += self._slept
-        self._slept = 0
+        self._planner.woke(slept, now - self._last_end)
+        core.slept += slept
         self._last_end = now
         core.letters.wake()
         core.progress.open = False

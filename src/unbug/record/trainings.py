@@ -196,12 +196,12 @@ class Trainings:
         self.current = training
         return training
 
-    def stepped(self, state: OptimizerState) -> bool:
-        """An optimizer has stepped; true if that is a step of its training."""
+    def stepped(self, state: OptimizerState, *, steps: int = 1) -> bool:
+        """An optimizer has stepped, once or more; true if that is a step of its training."""
         training = state.training
         assert training is not None
         self.now += 1
-        state.steps += 1
+        state.steps += steps
         training.counted_by = "optimizer.step"
         state.last_step = training.last_step = self.now
         primary = training.primary

@@ -58,6 +58,14 @@ class LateWriter:
                 self._groups.append(key)
             return self._groups.index(key)
 
+    def before_flush(self, feed: Callable[[], None]) -> None:
+        """Have the writer behind call `feed` before each flush."""
+        with self._lock:
+            if self._writer is not None:
+                self._writer.before_flush(feed)
+            else:
+                self._held.append(lambda behind: behind.before_flush(feed))
+
     def row(self, group: int, values: Sequence[float] | bytes, **where: Any) -> None:
         """Queue one row; a row makes the process worth a writer."""
         writer = self._writer

@@ -28,7 +28,7 @@ class RedactingWriter:
         self.on_fault: Callable[[str, str], None] = lambda where, error: None
         # The hot path is the writer's own bound method: nothing of ours is called for a row.
         self.row = writer.row
-        self.flush = writer.flush
+        self.before_flush, self.flush = writer.before_flush, writer.flush
         self.maintain = writer.maintain
         self.close = writer.close
 

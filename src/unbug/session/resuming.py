@@ -37,6 +37,7 @@ class ResumedWriter:
         self._by_file: Mapping[str, int] | None = None
         self.flush, self.maintain, self.close = writer.flush, writer.maintain, writer.close
         self.group: Callable[..., int] = writer.group
+        self.before_flush = writer.before_flush
 
     def row(
         self,

@@ -7,7 +7,7 @@ Written values fall in three classes, one *group* each: `scalar` rows are never 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -54,6 +54,11 @@ class Writer(Protocol):
 
     def training(self, training: Training) -> None:
         """State or update what is known of a training (an event of kind `training`; the last one holds)."""
+        ...
+
+    def before_flush(self, feed: Callable[[], None]) -> None:
+        """Call `feed` before each flush, in the thread that flushes: it queues what its owner kept back. One
+        that raises is not called again."""
         ...
 
     def flush(self) -> int:

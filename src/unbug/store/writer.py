@@ -75,6 +75,7 @@ class RunWriter:
         self.attempt, self._started_ns = int(header.get("attempt", 0)), started_ns
         self._roll_bytes, self._roll_flushes = roll_bytes, roll_flushes
         self._queue: list[Queued] = []
+        self._feeds: list[Callable[[], None]] = []
         self._events: list[tuple[Any, ...]] = []
         self._trainings: dict[int, tuple[Training, int]] = {}
         self._new: list[Mapping[str, Any]] = [{"writer": dict(header)}]
@@ -152,9 +153,19 @@ class RunWriter:
         """State or update what is known of a training; the last statement before a flush is written."""
         self._trainings[training.number] = (training, self._clock_ns())
 
+    def before_flush(self, feed: Callable[[], None]) -> None:
+        """Call `feed` before each flush; see `contract.Writer.before_flush`."""
+        self._feeds.append(feed)
+
     # Called by the one background thread, and once more by `close`.
     def flush(self) -> int:
         """Write all that is queued with one system call; returns the bytes written."""
+        for feed in list(self._feeds):
+            try:
+                feed()
+            except Exception:
+                self._feeds.remove(feed)
+                raise
         with self._flushing:
             return self._flush(patient=True)
 

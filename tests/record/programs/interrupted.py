@@ -1,11 +1,16 @@
 """Interrupted: the first KeyboardInterrupt is a signal and is caught, the second is raised and is not."""
 
 import atexit
+import contextlib
 import hashlib
 import signal
 
 import torch
 from torch import nn
+
+# torch imports it at exit, if it is installed, and python then forgets that an interrupt ended the program.
+with contextlib.suppress(ImportError):
+    import tabulate  # noqa: F401
 
 torch.manual_seed(25)
 net = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 8))
