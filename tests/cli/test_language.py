@@ -22,7 +22,7 @@ def test_option_environment_and_locale(unbug):
         "缺少 zero_grad"
         in unbug("diagnose", "@last", env=utf8 | {"LANG": "zh_CN.UTF-8", "LC_ALL": ""}).stdout
     )
-    english = unbug("diagnose", "@last", "--lang", "en", env=locale).stdout
+    english = unbug("diagnose", "@last", "--lang", "en", env=utf8 | {"LANG": "zh_CN.UTF-8"}).stdout
     assert "missing-zero-grad" in english
     assert "missing-zero-grad" in unbug("diagnose", "@last", "--json", "--lang", "zh", env=utf8).stdout
     unbug("report", "@last", "-o", "zh.html", "--lang", "zh", env=utf8)

@@ -47,7 +47,12 @@ def _write(
     writer.row(group, (-1.0,), t_ns=1, training=training, step=-1, phase=1)  # evaluated before the first step
     for step in steps:
         writer.row(
-            group, (attempt + step / 1000,), t_ns=10**9 * attempt + step, training=training, step=step, phase=0
+            group,
+            (attempt + step / 1000,),
+            t_ns=10**9 * attempt + step,
+            training=training,
+            step=step,
+            phase=0,
         )
         if step % 50 == 49:
             writer.flush()

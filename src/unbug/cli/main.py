@@ -20,12 +20,16 @@ COMMANDS = {
     "run": "record a program, and say what is wrong with its training",
     "ls": "list the runs",
     "show": "one run at a glance",
+    "tail": "follow a run while it goes on",
     "diagnose": "state the findings of a run",
     "report": "write the findings with their evidence as one HTML file",
     "rules": "list the rules",
     "rule": "explain one rule",
     "sql": "query the tables of a run",
     "export": "write tables as csv, parquet or json",
+    "mv": "give a run another name",
+    "tag": "add tags to a run, or take them away",
+    "pack": "write a run into one file, which every command opens",
     "rm": "remove runs",
     "gc": "merge and tidy up what runs left behind",
     "doctor": "check the installation, and show each setting and where it comes from",
@@ -123,12 +127,19 @@ def _options_first(parser: argparse.ArgumentParser, command: str | None, argv: l
     takes_value = options_with_value(subparsers.choices[command])
     at = argv.index(command) + 1
     options: list[str] = []
-    arguments: list[str] = []
+    arguments: list[str] = ["--"] if command == "tag" else []  # `-name` is a tag to take away
+    known = {
+        spelling for action in subparsers.choices[command]._actions for spelling in action.option_strings
+    }
     while at < len(argv):
         word = argv[at]
         if word == "--":
-            arguments += argv[at:]
+            arguments += argv[at + 1 if command == "tag" else at :]
             break
+        if command == "tag" and word.startswith("-") and not word.startswith("--") and word not in known:
+            arguments.append(word)
+            at += 1
+            continue
         many = 2 if word in takes_value else 1
         (options if word.startswith("-") and word != "-" else arguments).extend(argv[at : at + many])
         at += many

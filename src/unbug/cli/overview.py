@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import os
 from contextlib import suppress
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unbug.cli.picture import reduced
 from unbug.cli.taken import taken
 from unbug.types import RunState
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from unbug.store import Reader
 
 __all__ = ["overview"]
+
+_COLUMNS = 40
+"""As many means as a terminal line has room for."""
 
 
 def overview(reader: Reader) -> dict[str, Any]:
@@ -98,7 +101,7 @@ def _training(reader: Reader, training: Any) -> dict[str, Any]:
         "last_loss": losses[-1] if losses else None,
         "lowest_loss": min(losses) if losses else None,
         "step_time_s": ordered[len(ordered) // 2] if ordered else None,
-        "losses": _picture(losses),
+        "losses": reduced(losses, _COLUMNS),
     }
 
 
@@ -109,11 +112,3 @@ def _values(reader: Reader, name: str, training: int) -> list[float]:
         curve = reader.curve(series, points=400, training=training)
         found += [float(value) for value in curve.mean if math.isfinite(value)]
     return found
-
-
-def _picture(values: list[float], columns: int = 40) -> list[float]:
-    """As many means as a terminal line has room for."""
-    if len(values) <= columns:
-        return values
-    edges = [round(index * len(values) / columns) for index in range(columns + 1)]
-    return [sum(values[low:high]) / (high - low) for low, high in pairwise(edges)]

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from unbug.store.meanings import column_meaning, sql_type
     from unbug.store.mediafiles import MediaFiles
     from unbug.store.mediaview import MediaItem, media_items
+    from unbug.store.pack import pack_run, packed_name
+    from unbug.store.packed import is_packed
     from unbug.store.plaincsv import csv_text, plain_text
     from unbug.store.reader import RunReader, open_reader
+    from unbug.store.rename import rename_run, tag_run
     from unbug.store.sql import is_asking, query
     from unbug.store.tabular import Tables, tables
     from unbug.store.writer import RunWriter, open_writer
@@ -51,6 +54,7 @@ __all__ = [
     "export_table",
     "find_run",
     "is_asking",
+    "is_packed",
     "json_records",
     "label",
     "list_runs",
@@ -59,12 +63,16 @@ __all__ = [
     "next_attempt",
     "open_reader",
     "open_writer",
+    "pack_run",
+    "packed_name",
     "plain_text",
     "process_identity",
     "query",
     "remove_run",
+    "rename_run",
     "sql_type",
     "tables",
+    "tag_run",
 ]
 
 _HOME = {
@@ -81,6 +89,11 @@ _HOME = {
     "json_records": "export",
     "csv_text": "plaincsv",
     "is_asking": "sql",
+    "is_packed": "packed",
+    "pack_run": "pack",
+    "packed_name": "pack",
+    "rename_run": "rename",
+    "tag_run": "rename",
     "plain_text": "plaincsv",
     "sql_type": "meanings",
     "query": "sql",

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unbug.errors import NewerFormatError, NotARunError, RunNotFoundError, StoreError
+from unbug.store.access import release, root_of
 from unbug.store.liveness import corrected
-from unbug.store.manifest import MANIFEST, read_manifest, read_status
+from unbug.store.manifest import MANIFEST, manifest_of, present_status, read_manifest, read_status
+from unbug.store.packed import SUFFIX, is_packed
 from unbug.types import Run, RunState, Status
 
 __all__ = ["RunSummary", "find_run", "list_runs", "remove_run"]
@@ -40,17 +42,34 @@ def _folders(directory: Path) -> list[str]:
 
 
 def list_runs(directory: Path, *, wall_ns: Callable[[], int] = time.time_ns) -> list[RunSummary]:
-    """All runs of a directory that can be read, the oldest first. Empty if there is no such directory."""
+    """All runs of a directory that can be read, the oldest first. Empty if there is no such directory.
+
+    Args:
+        directory: Where runs lie, or one run, in its folder or packed.
+    """
+    if is_packed(directory) or (directory / MANIFEST).is_file():
+        return [summary(directory, now_ns=wall_ns())]
     found, now = [], wall_ns()
     for name in _folders(directory):
-        path = directory / name
         try:
-            run = read_manifest(path)
+            found.append(summary(directory / name, now_ns=now))
         except (NotARunError, NewerFormatError):
             continue
-        found.append(RunSummary(path=path, run=run, status=corrected(read_status(path), now_ns=now)))
     found.sort(key=lambda one: (one.run.created_ns, one.run.id))
     return found
+
+
+def summary(path: Path, *, now_ns: int) -> RunSummary:
+    """What a list says of one run.
+
+    Raises:
+        NotARunError, NewerFormatError: it cannot be read.
+    """
+    root = root_of(path)
+    try:
+        return RunSummary(path=path, run=manifest_of(root), status=present_status(root, now_ns=now_ns))
+    finally:
+        release(root)
 
 
 def find_run(wanted: str, directory: Path) -> Path:
@@ -70,9 +89,11 @@ def find_run(wanted: str, directory: Path) -> Path:
     if wanted and wanted != LAST and "\0" not in wanted:
         given = Path(wanted).expanduser()
         try:
-            if (given / MANIFEST).is_file():
+            if (given / MANIFEST).is_file() or is_packed(given):
                 return given
-            path_like = given.is_absolute() or os.sep in wanted or wanted in (".", "..")
+            path_like = (
+                given.is_absolute() or os.sep in wanted or wanted in (".", "..") or given.suffix == SUFFIX
+            )
             if path_like and given.exists():
                 raise NotARunError(wanted)
         except OSError:
@@ -107,12 +128,15 @@ def remove_run(path: Path, *, even_running: bool = False, wall_ns: Callable[[], 
         read_manifest(path)
     if path.is_symlink():
         raise NotARunError(str(path), reason="it is a link; give the folder itself")
-    status = corrected(read_status(path), now_ns=wall_ns())
-    if status.state is RunState.RUNNING and not even_running:
+    status = corrected(read_status(path), now_ns=wall_ns()) if path.is_dir() else None
+    if status is not None and status.state is RunState.RUNNING and not even_running:
         raise StoreError(
             f"run {path.name!r} is being written by process {status.pid} on {status.host}; stop it first"
         )
     try:
-        shutil.rmtree(path.absolute().resolve())  # `.` cannot be deleted under that name
+        if path.is_file():  # packed
+            path.unlink()
+        else:
+            shutil.rmtree(path.absolute().resolve())  # `.` cannot be deleted under that name
     except OSError as error:
         raise StoreError(f"cannot delete {path}: {error.strerror or error}") from error

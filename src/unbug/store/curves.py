@@ -90,26 +90,32 @@ def buckets_of(part: Part, size: int) -> Buckets:
 
 
 def curve_of(
-    where: Sequence[tuple[Column, Cut]],
+    where: Sequence[tuple[Column, Cut, int]],
     *,
     points: int,
     members: NDArray[np.int32] | None,
     start: int | None,
     stop: int | None,
 ) -> Curve:
-    """About `points` buckets of a series; from levels where there are many rows."""
+    """About `points` buckets of a series; from levels where there are many rows.
+
+    Args:
+        where: Each column with what of it is superseded, and what to add to its times.
+    """
     points = max(points, 1)
-    rows = sum(one.source.rows_of(one.group, members, start, stop) for one, _ in where)
+    rows = sum(one.source.rows_of(one.group, members, start, stop) for one, _, _ in where)
     size = max((level for level in LEVELS if rows / level >= points / 2), default=1)
     found: list[Buckets] = []
-    for column, cut in where:
+    for column, cut, shift in where:
         for piece in _pieces(column, cut, start, stop, size):
             if isinstance(piece, Buckets):
-                found.append(piece if members is None else piece.where(np.isin(piece.shared[0], members)))
+                some = piece if members is None else piece.where(np.isin(piece.shared[0], members))
             else:
                 part = filtered(piece, members, start, stop)
-                if len(part.step):
-                    found.append(buckets_of(part, size))
+                if not len(part.step):
+                    continue
+                some = buckets_of(part, size)
+            found.append(some.later(shift) if shift else some)
     buckets = Buckets.concatenate(found)
     training, step = buckets.shared[0], buckets.shared[2]
     order = _ordered(training, step)

@@ -55,6 +55,8 @@ def collect(
 def _collect_one(path: Path, disk_bytes: int, wall_ns: Callable[[], int]) -> Collected:
     from unbug.store.merge import Merger
 
+    if path.is_file():
+        return Collected(path=path, skipped="it is packed")
     if corrected(read_status(path), now_ns=wall_ns()).state is RunState.RUNNING:
         return Collected(path=path, skipped="it is being written")
     before = _size(path)

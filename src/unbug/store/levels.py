@@ -50,6 +50,12 @@ class Buckets(NamedTuple):
         """The buckets picked by a mask (or an order)."""
         return Buckets(self.shared[:, mask], self.values[:, mask])
 
+    def later(self, shift_ns: int) -> Buckets:
+        """The same with other times."""
+        shared = self.shared.copy()
+        shared[SHARED.index("t_ns")] += shift_ns
+        return Buckets(shared, self.values)
+
     @staticmethod
     def concatenate(parts: Sequence[Buckets]) -> Buckets:
         """All buckets, in order."""

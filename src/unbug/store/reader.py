@@ -188,11 +188,11 @@ class RunReader:
         members = self._trainings().members(training)
         found: list[tuple[Source, Part]] = []
         for source, group, column in self._numbers(series):
-            cut = self._cut(source, all_attempts=all_attempts)
+            cut, shift = self._cut(source, all_attempts=all_attempts), self._shift_ns(source)
             for part in source.parts(group, column, start, stop):
                 part = kept(filtered(part, members, start, stop), cut)
                 if len(part.step):
-                    found.append((source, part))
+                    found.append((source, part._replace(t_ns=part.t_ns + shift) if shift else part))
         return points_of(found, self._trainings().unfolded)
 
     def curve(
@@ -208,7 +208,10 @@ class RunReader:
         """See `contract.Reader.curve`."""
         from unbug.store.curves import curve_of
 
-        where = [(one, self._cut(one.source, all_attempts=all_attempts)) for one in self._numbers(series)]
+        where = [
+            (one, self._cut(one.source, all_attempts=all_attempts), self._shift_ns(one.source))
+            for one in self._numbers(series)
+        ]
         members = self._trainings().members(training)
         return curve_of(where, points=points, members=members, start=start, stop=stop)
 

@@ -6,17 +6,27 @@ import argparse
 import json
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unbug.cli.options import add_directory, add_json, directory_of
-from unbug.cli.style import terminal_width, wants_color
+from unbug.cli.style import clip, terminal_width, wants_color
 from unbug.cli.table import Column, render_table
+from unbug.cli.watch import watch
 from unbug.cli.words import ago, duration, number
+from unbug.errors import UsageError
 
 if TYPE_CHECKING:
     from unbug.store import RunSummary
 
 __all__ = ["arguments", "run"]
+
+WATCH_S = 2.0
+_EPILOG = """\
+  unbug ls                   the runs of the nearest unbug-runs/
+  unbug ls a.unbug b/        packed runs and other folders
+  unbug ls --watch           stays, and shows how they go on
+"""
 
 _COLUMNS = (
     Column(title="NAME", gives_way=True, style="bold"),
@@ -37,28 +47,53 @@ _STATE_STYLE = {
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.epilog = _EPILOG
+    parser.add_argument(
+        "paths", metavar="PATH", nargs="*", help="folder of runs, run or packed run (default: --dir)"
+    )
     parser.add_argument("--limit", metavar="N", type=int, default=0, help="only the N newest")
     parser.add_argument("--tag", metavar="TAG", help="only runs with this tag")
+    parser.add_argument(
+        "--watch", action="store_true", help="show it again whenever it changes, until Ctrl-C"
+    )
     add_json(parser)
     add_directory(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the table."""
+    paths = [Path(path).expanduser() for path in options.paths] or [directory_of(options)]
+    for path in paths:
+        if options.paths and not path.exists():
+            raise UsageError(f"there is no {path}; give folders of runs, runs or packed runs")
+    if options.watch:
+        watch(lambda: _shown(options, paths), every_s=WATCH_S)
+        return 0
+    text = _shown(options, paths)
+    if text:
+        print(text)
+    else:
+        where = ", ".join(map(str, paths))
+        print(f"no runs in {clip(where, 1000)}; record one with `unbug run SCRIPT`", file=sys.stderr)
+    return 0
+
+
+def _shown(options: argparse.Namespace, paths: list[Path]) -> str:
+    """The table, or JSON; empty where there are no runs."""
     from unbug.store import list_runs
 
-    directory = directory_of(options)
     found = [
-        one for one in reversed(list_runs(directory)) if options.tag is None or options.tag in one.run.tags
+        one for path in paths for one in list_runs(path) if options.tag is None or options.tag in one.run.tags
     ]
+    found.sort(key=lambda one: (one.run.created_ns, one.run.id), reverse=True)
     if options.limit > 0:
         found = found[: options.limit]
     if options.json:
-        print(json.dumps([_json(one) for one in found], indent=1))
-        return 0
-    if not found:
-        print(f"no runs in {directory}; record one with `unbug run SCRIPT`", file=sys.stderr)
-        return 0
+        return json.dumps([_json(one) for one in found], indent=None if options.watch else 1)
+    return _table(found) if found else ""
+
+
+def _table(found: list[RunSummary]) -> str:
     color, now_ns = wants_color(), time.time_ns()
     rows = [_row(one, now_ns) for one in found]
     styles = [
@@ -66,8 +101,7 @@ def run(options: argparse.Namespace) -> int:
         for one, row in zip(found, rows, strict=True)
     ]
     width = terminal_width() if sys.stdout.isatty() else None
-    print(render_table(_COLUMNS, rows, width=width, color=color, styles=styles))
-    return 0
+    return render_table(_COLUMNS, rows, width=width, color=color, styles=styles)
 
 
 def _row(one: RunSummary, now_ns: int) -> list[str]:

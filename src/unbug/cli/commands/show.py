@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from unbug.cli.options import add_directory, add_json, add_run, find
+from unbug.cli.picture import sparkline
 from unbug.cli.style import clip, paint, terminal_width, wants_color
 from unbug.cli.taken import taken_lines
 from unbug.cli.words import ago, count, duration, number, size
@@ -17,7 +18,6 @@ __all__ = ["arguments", "run"]
 
 _STATE_STYLE = {"running": "cyan", "finished": "green", "failed": "bold red", "killed": "bold red"}
 _SEVERITY_STYLE = {"error": "bold red", "warning": "yellow", "note": "dim"}
-_BARS = "▁▂▃▄▅▆▇█"
 _MOST = 8
 
 
@@ -118,17 +118,10 @@ def _training(training: dict[str, Any], *, width: int, color: bool) -> Iterator[
     if training["last_loss"] is not None:
         numbers = f"{number(training['first_loss'])} → {number(training['last_loss'])}"
         line = f"  loss  {numbers}, lowest {number(training['lowest_loss'])}"
-        picture = _sparkline(training["losses"])
+        picture = sparkline(training["losses"])
         if len(line) + len(picture) + 2 <= width:
             line += "  " + paint(picture, "cyan", color=color)
         yield line
-
-
-def _sparkline(values: list[float]) -> str:
-    low, high = min(values), max(values)
-    if high == low:
-        return _BARS[0] * len(values)
-    return "".join(_BARS[round((value - low) / (high - low) * (len(_BARS) - 1))] for value in values)
 
 
 def _findings(seen: dict[str, Any], *, width: int, color: bool) -> Iterator[str]:
