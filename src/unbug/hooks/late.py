@@ -1,13 +1,16 @@
 """Taps in libraries that the program may import: put in when it has, taken out again; never imported by us.
 
 Until a module is loaded, a finder stands first on `sys.meta_path`, which finds nothing by itself: it asks the
-other finders and has the module's own loader run it. A library that is not installed, is broken or is hidden
+other finders. The spec that they found tells when the import system marks the module as complete: it is run
+by its own loader, with no frame of ours on the stack. A library that is not installed, is broken or is hidden
 by a file of the program's is found, or fails, as it does without unbug.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import importlib.util
 import linecache
 import os
 import sys
@@ -23,6 +26,8 @@ from unbug.hooks.tap import TapError, make_tap
 
 __all__ = ["Late", "innermost"]
 
+_LazyModule = getattr(importlib.util, "_LazyModule", None)
+"""Of `importlib.util.LazyLoader`: to look into it would load it."""
 Specs = Callable[[], Sequence[Spec]]
 
 
@@ -51,8 +56,11 @@ class Late:
         sys.meta_path.insert(0, finder)
         _alive.add(self)
         for name in self._families:
-            if _is_ready(sys.modules.get(name)):
+            module = sys.modules.get(name)
+            if _is_ready(module):
                 self._loaded(name)
+            elif module is not None:  # it is being imported now
+                _watch(module.__spec__, self._loaded)
 
     def remove(self) -> None:
         """Restore everything and wait for nothing any more. Idempotent."""
@@ -195,30 +203,6 @@ def _is_ready(module: Any) -> bool:
     return module is not None and not getattr(getattr(module, "__spec__", None), "_initializing", False)
 
 
-class _Loader:
-    """Stands in for a module's loader until the module is executed, and leaves no trace of itself."""
-
-    def __init__(self, name: str, loader: Any, loaded: Callable[[str], None]) -> None:
-        self._name, self._loader, self._loaded = name, loader, loaded
-
-    def create_module(self, spec: Any) -> Any:
-        return self._loader.create_module(spec)
-
-    def exec_module(self, module: Any) -> None:
-        module.__spec__.loader = module.__loader__ = self._loader
-        self._loader.exec_module(module)
-        self._loaded(self._name)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._loader, name)
-
-
-# What a module raises while it is imported is shown without the frames of the import system; ours is one.
-_Loader.exec_module.__code__ = _Loader.exec_module.__code__.replace(
-    co_filename="<frozen importlib._bootstrap>"
-)
-
-
 class _Finder:
     """First on `sys.meta_path` while a module is waited for."""
 
@@ -246,12 +230,29 @@ class _Finder:
                 find: Any = None if finder is self else getattr(finder, "find_spec", None)
                 spec = None if find is None else find(name, path, target)
                 if spec is not None:
-                    if hasattr(spec.loader, "exec_module"):
-                        spec.loader = _Loader(name, spec.loader, self._loaded)
+                    _watch(spec, self._loaded)
                     return spec
         finally:
             self._looking.discard(here)
         return None
+
+
+def _watch(spec: Any, loaded: Callable[[str], None]) -> None:
+    """Have a spec tell when its module is complete, as the import system notes in it, and be itself again."""
+    own: Any = type(spec)
+
+    def noted(self: Any, name: str, value: Any) -> None:
+        own.__setattr__(self, name, value)
+        if name == "_initializing" and value is False:
+            self.__class__ = own
+            whole: str = self.name
+            module = sys.modules.get(whole)
+            if type(module) is not _LazyModule and getattr(module, "__spec__", None) is self:
+                loaded(whole)
+
+    with contextlib.suppress(TypeError):  # a finder's own kind of spec that cannot be one of these
+        members = {"__setattr__": noted, "__module__": own.__module__, "__qualname__": own.__qualname__}
+        spec.__class__ = type(own.__name__, (own,), members)
 
 
 _alive: weakref.WeakSet[Late] = weakref.WeakSet()
