@@ -376,6 +376,20 @@ def hidden_teacher_and_kept_inputs() -> None:
     classify(model, torch.optim.Adam(model.parameters(), lr=1e-2))
 
 
+def outputs_that_are_kept_without_history() -> None:
+    model = mlp(8, 512, 512)
+    kept = []
+    x, _ = blobs(512)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for _ in range(60):
+        out = model(x)
+        loss = F.mse_loss(out, torch.zeros_like(out))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        kept.append(out.detach())
+
+
 PROGRAMS = (
     plain_without_validation,
     three_steps,
@@ -401,4 +415,5 @@ PROGRAMS = (
     autoencoder_with_sigmoid_output,
     confident_tanh_output,
     hidden_teacher_and_kept_inputs,
+    outputs_that_are_kept_without_history,
 )

@@ -208,6 +208,19 @@ def layers_in_a_plain_dict() -> None:
     classify(model, torch.optim.Adam(model.parameters(), lr=1e-2))
 
 
+def sum_of_all_losses() -> None:
+    model = mlp(8, 256, 256, 4)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    x, y = blobs(2048)
+    total = torch.zeros(())
+    for _ in range(60):
+        loss = F.cross_entropy(model(x), y)
+        optimizer.zero_grad()
+        loss.backward(retain_graph=True)
+        optimizer.step()
+        total = total + loss
+
+
 PROGRAMS = {
     forgotten_zero_grad: "T101",
     cleared_too_early: "T102",
@@ -220,6 +233,7 @@ PROGRAMS = {
     far_too_low_learning_rate: "O201",
     second_layer_forgotten: "M101",
     layers_in_a_plain_dict: "M105",
+    sum_of_all_losses: "R104",
     cut_by_numpy: "M103",
     all_weights_one: "M104",
     validation_forgets_to_switch_back: "T105",

@@ -33,6 +33,8 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "gradient-clip-too-tight": _STUCK,
     "learning-rate-collapsed": ("weights-never-change", *_STUCK),
     "eval-mode-training": ("overfitting",),
+    "kept-graphs": ("out-of-memory",),
+    "hang": (),
     "non-finite-gradient": ("non-finite-weight", "non-finite-loss"),
     "non-finite-loss": ("non-finite-weight",),
     "non-finite-weight": (),

@@ -17,8 +17,10 @@ import torch.fx._symbolic_trace
 __all__ = [
     "Check",
     "blocked",
+    "graph_clock",
     "has_values",
     "in_backward",
+    "node_time",
     "outside_dynamo",
     "self_test",
     "undisturbed",
@@ -54,6 +56,7 @@ _tracing_state: Callable[[], Any] = _get("_C._get_tracing_state", lambda: None)
 _interpreter: Callable[[], Any] = _get("_C._functorch.peek_interpreter_stack", lambda: None)
 _transforms: Callable[[], bool] = _get("_C._are_functorch_transforms_active", lambda: True)
 _graph_task: Callable[[], int] = _get("_C._current_graph_task_id", lambda: -1)
+_sequence: Callable[[], int] = _get("_C._autograd._get_sequence_nr", lambda: -1)
 _dispatch_modes: Callable[[], int] = _get("_C._len_torch_dispatch_stack", lambda: 0)
 _no_functions: Any = _get("_C.DisableTorchFunction", contextlib.nullcontext)
 _function_modes: Callable[[], int] = _get("_C._len_torch_function_stack", lambda: 1)
@@ -85,6 +88,18 @@ def _infra_mode() -> bool:
 def in_backward() -> bool:
     """Whether the autograd engine is running a graph in this thread (its own threads included)."""
     return _graph_task() != -1
+
+
+def graph_clock() -> int:
+    """A number that grows with every node of this thread's autograd graphs; -1 if torch does not tell."""
+    return _sequence()
+
+
+def node_time(node: Any) -> int:
+    """What `graph_clock` showed when a node was made; -1 where that is unknown, as of leaves."""
+    ask = getattr(node, "_sequence_nr", None)
+    told = int(ask()) if ask is not None else -1
+    return told if told < 2**62 else -1
 
 
 def undisturbed() -> bool:
@@ -160,6 +175,7 @@ def self_test() -> list[Check]:
             "steps that are not watched cost more",
         ),
         ("torch._C._current_graph_task_id", _sees_backward(), "recomputation counts as forward passes"),
+        ("torch._C._autograd._get_sequence_nr", _sees_node_times(), "graphs that are kept are not found"),
         ("torch._C._len_torch_dispatch_stack", _sees_dispatch_modes(), seen),
         ("torch._C.DisableTorchFunction", _sees_function_modes(), seen),
         (
@@ -191,6 +207,14 @@ def _sees_backward() -> bool:
         product.register_hook(lambda gradient: seen.append(in_backward()))
         torch.autograd.grad(product.sum(), leaf)
     return seen == [True] and not in_backward()
+
+
+def _sees_node_times() -> bool:
+    leaf = torch.ones(1, requires_grad=True)
+    with torch.enable_grad():
+        before = graph_clock()
+        node = (leaf * 2.0).grad_fn
+    return 0 <= before <= node_time(node) < graph_clock()
 
 
 def _sees_dispatch_modes() -> bool:

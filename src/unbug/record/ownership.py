@@ -8,6 +8,7 @@ import torch
 
 from unbug.hooks import user_frame
 from unbug.record.core import Core
+from unbug.record.kept import KeptGraphs
 from unbug.record.roots import same
 from unbug.record.unregistered import Unregistered, is_due
 from unbug.record.watched import Watched
@@ -26,6 +27,7 @@ class Ownership:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._held: dict[int, int] = {}
+        self._kept: dict[int, KeptGraphs] = {}
         self._unregistered: dict[int, Unregistered] = {}
 
     def changed(self, watched: Watched) -> bool:
@@ -51,6 +53,9 @@ class Ownership:
         if is_due(step):
             fields["unregistered"] = self._outside(watched)
         self._core.event("parameters", fields, training=watched.training.number, step=step)
+        kept = self._kept.setdefault(watched.training.number, KeptGraphs()).look(step)
+        if kept is not None:
+            self._core.event("graphs", kept, training=watched.training.number, step=step)
 
     def _outside(self, watched: Watched) -> list[dict[str, Any]]:
         core = self._core
