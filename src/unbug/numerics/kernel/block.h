@@ -94,8 +94,12 @@ static void ISA(exponents32)(const float *x, int64_t n, uint8_t *to) {
         to[i] = (uint8_t)(bits >> 23);
     }
 #else
-    for (int64_t i = 0; i < n; i += VB)
+    for (int64_t i = 0; i < n; i += VB) {
+        /* What follows in memory, while there is something to compute; beyond the tensor it does nothing. */
+        for (int line = 0; line < VB; line += 16)
+            __builtin_prefetch(x + i + BLOCK + line);
         vb_store(to + i, vb_exponents(x + i));
+    }
 #endif
 }
 
@@ -114,11 +118,9 @@ static int64_t ISA(exponents64)(const double *x, int64_t n, int base, uint8_t *t
 }
 
 #ifndef NO_WINDOW
-/* Count the bytes 0 and `first`..`first` + WINDOW - 1 by comparing, the others one by one; n in GRANULEs.
- * Returns how many others there were. */
-static int64_t ISA(window)(const uint8_t *bytes, int64_t n, int first, uint64_t *counts) {
-    uint64_t others = 0;
-    const vb base = vb_all((uint8_t)first), width = vb_all(WINDOW), one = vb_all(1);
+/* Count the bytes `first`..`first` + WINDOW - 1 by comparing; n in GRANULEs. */
+static void ISA(window)(const uint8_t *bytes, int64_t n, int first, uint64_t *counts) {
+    const vb one = vb_all(1);
     for (int64_t start = 0; start < n; start += 64 * VB) {
         const uint8_t *at = bytes + start;
         const int64_t size = n - start < 64 * VB ? n - start : 64 * VB;
@@ -134,25 +136,30 @@ static int64_t ISA(window)(const uint8_t *bytes, int64_t n, int first, uint64_t 
             for (int j = 0; j < PART; j++)
                 counts[first + part + j] += vb_sum(sums[j]);
         }
-        uint64_t zeros = 0;
-        for (int64_t i = 0; i < size; i += VB) {
-            const vb e = vb_load(at + i);
-            uint64_t outside = vb_outside(e, base, width);
-            if (outside) {
-                const uint64_t zero = outside & vb_zeros(e);
-                zeros += (uint64_t)__builtin_popcountll(zero) / BITS;
-                outside &= ~zero;
-                others += (uint64_t)__builtin_popcountll(outside) / BITS;
-                while (outside) {
-                    counts[at[i + __builtin_ctzll(outside) / BITS]]++;
+    }
+}
+
+/* Count the bytes that are none of `first`..`first` + `width` - 1, the zeros among them together and the others one
+ * by one; n in GRANULEs. Returns how many others there were. */
+static int64_t ISA(strays)(const uint8_t *bytes, int64_t n, int first, int width, uint64_t *counts) {
+    const vb low = vb_all((uint8_t)first), size = vb_all((uint8_t)width);
+    uint64_t zeros = 0, others = 0;
+    for (int64_t i = 0; i < n; i += VB) {
+        const vb e = vb_load(bytes + i);
+        uint64_t outside = vb_outside(e, low, size);
+        if (outside) {
+            const uint64_t zero = outside & vb_zeros(e);
+            zeros += (uint64_t)__builtin_popcountll(zero) / BITS;
+            outside &= ~zero;
+            others += (uint64_t)__builtin_popcountll(outside) / BITS;
+            while (outside) {
+                counts[bytes[i + __builtin_ctzll(outside) / BITS]]++;
+                for (int bit = 0; bit < BITS; bit++)
                     outside &= outside - 1;
-                    for (int bit = 1; bit < BITS; bit++)
-                        outside &= outside - 1;
-                }
             }
         }
-        counts[0] += zeros;
     }
+    counts[0] += zeros;
     return (int64_t)others;
 }
 #endif
@@ -248,6 +255,11 @@ static const struct passes ISA(passes) = {
     .exponents64 = ISA(exponents64),
 #ifndef NO_WINDOW
     .window = ISA(window),
+    .strays = ISA(strays),
+#endif
+#ifdef HAS_PLANES
+    .planes_add = ISA(planes_add),
+    .planes_flush = ISA(planes_flush),
 #endif
     .widen_f16 = ISA(widen_f16),
     .widen_bf16 = ISA(widen_bf16),
@@ -264,6 +276,7 @@ static const struct passes ISA(passes) = {
 #undef ISA
 #undef ISA_NAME
 #undef NO_WINDOW
+#undef HAS_PLANES
 #undef VF
 #undef VD
 #undef VB

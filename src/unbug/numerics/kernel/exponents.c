@@ -32,7 +32,14 @@ static void count_in_tables(struct summary *to, const uint8_t *bytes, int64_t n)
         to->tables[0][bytes[i]]++;
 }
 
-static void flush_tables(struct summary *to) {
+static void flush_planes(struct summary *to) {
+    for (int i = 0; i < to->planed; i++)
+        to->isa->planes_flush(&to->planes[i], to->first + i * WINDOW, to->bytes);
+    to->planed = 0;
+}
+
+static void flush(struct summary *to) {
+    flush_planes(to);
     if (!to->tabled)
         return;
     for (int i = 0; i < 256; i++)
@@ -42,7 +49,7 @@ static void flush_tables(struct summary *to) {
 }
 
 void exponents_flush(struct summary *to) {
-    flush_tables(to);
+    flush(to);
     if (to->bytes == to->bins)
         return;
     to->bins[0] += to->bytes[0];
@@ -52,26 +59,51 @@ void exponents_flush(struct summary *to) {
     memset(to->narrow, 0, sizeof to->narrow);
 }
 
-/* Where a window holds most of what was counted; -1 if too much would lie outside of the best. */
-static int best_window(const uint64_t *counts) {
+/* Where `width` exponents hold most of what was counted; -1 if too much would lie outside of the best. */
+static int best_window(const uint64_t *counts, int width) {
     uint64_t inside = 0, most = 0, all = 0;
     int best = 1;
     for (int i = 1; i < 256; i++) {
         all += counts[i], inside += counts[i];
-        if (i > WINDOW)
-            inside -= counts[i - WINDOW];
+        if (i > width)
+            inside -= counts[i - width];
         if (inside > most)
             most = inside, best = i;
     }
-    const int first = best - WINDOW + 1;
+    const int first = best - width + 1;
     return most < all - all / STRAY ? -1 : first < 1 ? 1 : first;
 }
 
-/* Begin to use a window that suits, or tables for a while. */
+/* Begin to use as few windows as suit, or tables for a while. */
 static void choose(struct summary *to) {
-    flush_tables(to);
-    to->first = best_window(to->bytes);
-    to->rest = to->first < 0 ? RETRY : 0;
+    flush(to);
+    const int most = to->isa->planes_add ? MOST : 1;
+    for (to->windows = 1; to->windows <= most; to->windows++) {
+        to->first = best_window(to->bytes, to->windows * WINDOW);
+        if (to->first >= 0)
+            return;
+    }
+    to->rest = RETRY;
+}
+
+/* Count by windows; those bytes that do not fill a step, one by one. */
+static void count_in_windows(struct summary *to, const uint8_t *bytes, int64_t n) {
+    const int64_t whole = n - n % GRANULE, planed = to->isa->planes_add ? n - n % PLANES : 0;
+    if (planed && !to->planed) {
+        memset(to->planes, 0, (size_t)to->windows * sizeof *to->planes);
+        to->planed = to->windows;
+    }
+    for (int i = 0; i < to->windows; i++) {
+        const int first = to->first + i * WINDOW;
+        if (planed)
+            to->isa->planes_add(&to->planes[i], bytes, planed, first, to->bytes);
+        to->isa->window(bytes + planed, whole - planed, first, to->bytes);
+    }
+    const int64_t strays = to->isa->strays(bytes, whole, to->first, to->windows * WINDOW, to->bytes);
+    for (int64_t i = whole; i < n; i++)
+        to->bytes[bytes[i]]++;
+    if (strays > n / STRAY)
+        choose(to);
 }
 
 static void count(struct summary *to, const uint8_t *bytes, int64_t n) {
@@ -82,16 +114,10 @@ static void count(struct summary *to, const uint8_t *bytes, int64_t n) {
     }
     if (to->first < 0 && to->isa->window && to->rest-- == 0)
         choose(to);
-    if (to->first < 0) {
+    if (to->first < 0)
         count_in_tables(to, bytes, n);
-        return;
-    }
-    const int64_t whole = n - n % GRANULE;
-    const int64_t strays = to->isa->window(bytes, whole, to->first, to->bytes);
-    for (int64_t i = whole; i < n; i++)
-        to->bytes[bytes[i]]++;
-    if (strays > n / STRAY)
-        choose(to);
+    else
+        count_in_windows(to, bytes, n);
 }
 
 void exponents_add32(struct summary *to, const float *x, int64_t n, double magnitude) {

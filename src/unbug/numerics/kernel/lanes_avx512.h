@@ -4,6 +4,7 @@
 #define VB 64
 #define BITS 1 /* bits of a mask of bytes for each byte */
 #define PART 16
+#define HAS_PLANES
 
 typedef __m512 ISA(vf);
 typedef __m512d ISA(vd);

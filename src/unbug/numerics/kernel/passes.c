@@ -43,6 +43,7 @@
 #endif
 #define ISA(name) name##_avx512
 #define ISA_NAME "avx512"
+#include "planes_avx512.h"
 #include "lanes_avx512.h"
 #include "block.h"
 #if defined(__clang__)

@@ -16,7 +16,7 @@
 static const double CANCELLED = 16; /* times smaller than the sum it came from: four bits of 53 are gone */
 
 void summary_begin(struct summary *to, const struct passes *isa, const double *limits, uint64_t *bins) {
-    memset(to, 0, offsetof(struct summary, tables));
+    memset(to, 0, offsetof(struct summary, planes));
     to->isa = isa, to->limits = limits, to->bins = to->bytes = bins;
     to->low = INFINITY, to->high = -INFINITY;
     to->first = -1, to->rest = 1;
