@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from unbug.store.meanings import column_meaning, sql_type
     from unbug.store.mediafiles import MediaFiles
     from unbug.store.mediaview import MediaItem, media_items
+    from unbug.store.opening import open_writer
     from unbug.store.pack import pack_run, packed_name
     from unbug.store.packed import is_packed
     from unbug.store.plaincsv import csv_text, plain_text
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from unbug.store.rename import rename_run, tag_run
     from unbug.store.sql import is_asking, query
     from unbug.store.tabular import Tables, tables
-    from unbug.store.writer import RunWriter, open_writer
+    from unbug.store.writer import RunWriter
 
 __all__ = [
     "Collected",
@@ -110,7 +111,7 @@ _HOME = {
     "new_id": "identity",
     "next_attempt": "attempts",
     "open_reader": "reader",
-    "open_writer": "writer",
+    "open_writer": "opening",
     "process_identity": "identity",
     "remove_run": "catalogue",
 }

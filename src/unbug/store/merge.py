@@ -19,8 +19,8 @@ import numpy as np
 from unbug.store.access import read_from
 from unbug.store.definitions import Definitions
 from unbug.store.event_segment import EventSegment
-from unbug.store.eventlog import Line, decode_events, encode_events, event_line
-from unbug.store.frames import LOG_MAGIC, FormatError, FrameKind, frame, scan
+from unbug.store.event_writer import lines_of, write_events
+from unbug.store.frames import LOG_MAGIC, FormatError, FrameKind, scan
 from unbug.store.layout import (
     CLASSES,
     DEFINITIONS,
@@ -33,7 +33,7 @@ from unbug.store.layout import (
 )
 from unbug.store.rows import Rows
 from unbug.store.segment import Segment
-from unbug.store.segment_writer import SegmentWriter, TemporaryFile
+from unbug.store.segment_writer import SegmentWriter
 from unbug.store.tail import LogTail
 from unbug.store.weave import weave_rows, weave_segments
 
@@ -42,7 +42,6 @@ __all__ = ["Merger"]
 FAN_IN = 8
 MAX_MERGED = 256 << 20
 """Segments that are this large together are left as they are."""
-MAX_EVENTS_FRAME = 1 << 20
 _BACK_OFF_S = 30.0
 _DONE = object()
 
@@ -61,6 +60,8 @@ class Merger:
         self._refused: set[SegmentName] = set()
         self._dense: set[SegmentName] = set()
         self._dropped = 0
+        self._converted: set[int] = set()
+        """Logs that are segments by now, and may be there still: see `discard`."""
         self._defined_to, self._definitions = 0, Definitions()
 
     def work(self, *, budget_s: float, below: int) -> bool:
@@ -113,11 +114,14 @@ class Merger:
     def _next(self, below: int) -> Iterator[None] | None:
         names = stable_listing(self.folder)
         logs = [number for number in log_numbers(names) if number < below]
+        for number in self._converted.intersection(logs):
+            discard(self.folder / log_name(number))
+        logs = [number for number in logs if number not in self._converted]
         if logs:
             return self._convert(logs[0])
         kept, covered = picked(segment_names(names))
         for name in covered:
-            (self.folder / str(name)).unlink(missing_ok=True)
+            discard(self.folder / str(name))
         for kind in CLASSES:
             run = self._run([name for name in kept if name.kind == kind])
             if run:
@@ -187,10 +191,11 @@ class Merger:
                 if out is not None:
                     out.abandon()
             yield
-        lines = [line for payload in tail.events for line in _decoded(payload)]
+        lines = [line for payload in tail.events for line in lines_of(payload)]
         if lines:
-            yield from self._write_events(SegmentName("e", number, number), lines)
-        path.unlink()
+            yield from write_events(self.folder / str(SegmentName("e", number, number)), lines)
+        self._converted.add(number)
+        discard(path)
 
     def _define(self) -> None:
         data = read_from(self.folder / DEFINITIONS, self._defined_to)
@@ -212,14 +217,14 @@ class Merger:
             self._refused |= damaged
             if damaged:
                 return
-            lines = [line for one in segments for payload in one.payloads for line in _decoded(payload)]
-            yield from self._write_events(whole, lines)
+            lines = [line for one in segments for payload in one.payloads for line in lines_of(payload)]
+            yield from write_events(self.folder / str(whole), lines)
         else:
             yield from self._weave(names, whole, thin=False)
             if self._refused.intersection(names):
                 return
         for name in names:
-            (self.folder / str(name)).unlink(missing_ok=True)
+            discard(self.folder / str(name))
 
     def _halve(self, name: SegmentName, size: int) -> Iterator[None]:
         """Write a segment anew with every second row, then delete the old one."""
@@ -229,7 +234,7 @@ class Merger:
             return
         if self._bytes([new]) > 0.9 * size:
             self._dense.add(new)
-        (self.folder / str(name)).unlink(missing_ok=True)
+        discard(self.folder / str(name))
 
     def _weave(self, names: list[SegmentName], whole: SegmentName, *, thin: bool) -> Iterator[None]:
         segments: list[Segment] = []
@@ -255,34 +260,15 @@ class Merger:
             for segment in segments:
                 segment.close()
 
-    def _write_events(self, name: SegmentName, lines: list[Line]) -> Iterator[None]:
-        """Write events, one kind a frame; of statements on a training the last one counts."""
-        out = TemporaryFile(self.folder / str(name))
-        try:
-            out.write(LOG_MAGIC)
-            by_kind: dict[str, list[Line]] = {}
-            for line in lines:
-                by_kind.setdefault(line[0], []).append(line)
-            if "training" in by_kind:
-                last = {line[2]: line for line in by_kind["training"]}
-                by_kind["training"] = list(last.values())
-            for kind, mine in by_kind.items():
-                texts: list[str] = []
-                size = 0
-                for line in mine:
-                    texts.append(event_line(*line))
-                    size += len(texts[-1])
-                    if size > MAX_EVENTS_FRAME:
-                        out.write(encode_events(texts, kind=kind))
-                        texts, size = [], 0
-                        yield
-                if texts:
-                    out.write(encode_events(texts, kind=kind))
-                    yield
-            out.write(frame(FrameKind.END, b""))
-            out.finish()
-        finally:
-            out.abandon()
+
+def discard(path: Path) -> None:
+    """Delete a file that others have taken the place of. Windows refuses while a reader has it open: it is
+    ignored until then."""
+    try:
+        path.unlink(missing_ok=True)
+    except PermissionError:
+        if os.name != "nt":
+            raise
 
 
 def _tier(name: SegmentName) -> int:
@@ -292,10 +278,3 @@ def _tier(name: SegmentName) -> int:
         width //= FAN_IN
         tier += 1
     return tier
-
-
-def _decoded(payload: bytes | memoryview) -> list[Line]:
-    try:
-        return list(decode_events(payload))
-    except FormatError:
-        return []

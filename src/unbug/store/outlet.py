@@ -11,7 +11,9 @@ from pathlib import Path
 
 __all__ = ["Outlet"]
 
-_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+for _flag in ("O_CLOEXEC", "O_NOFOLLOW", "O_BINARY"):  # each where there is one
+    _FLAGS |= getattr(os, _flag, 0)
 
 
 class Outlet:

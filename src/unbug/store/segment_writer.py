@@ -12,6 +12,7 @@ import numpy as np
 
 from unbug.store.blocks import COUNTS, INDEX, counts_of, encode_block
 from unbug.store.frames import SEGMENT_MAGIC, FrameKind, frame
+from unbug.store.manifest import replace_patiently
 from unbug.store.segment_file import FOOTER_HEAD, TRAILER, TRAILER_MAGIC
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ class TemporaryFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(3).hex()}.tmp")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+        flags = (
+            os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+        )
         self._fd: int | None = os.open(self._temporary, flags, 0o600)
         self.size = 0
 
@@ -48,7 +51,7 @@ class TemporaryFile:
             os.fsync(self._fd)
             fd, self._fd = self._fd, None
             os.close(fd)
-            self._temporary.replace(self.path)
+            replace_patiently(self._temporary, self.path)
 
     def abandon(self) -> None:
         """Leave nothing behind; does nothing after `finish`."""

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unbug.store.attempts import begin_attempt
 from unbug.store.contract import GroupKind
 from unbug.store.definitions import Encoder
 from unbug.store.folders import WRITERS
-from unbug.store.frames import LOG_MAGIC
-from unbug.store.identity import process_identity
-from unbug.store.layout import DEFINITIONS, log_name
-from unbug.store.manifest import read_manifest, write_status
-from unbug.store.outlet import Outlet
+from unbug.store.livefiles import ROLL_BYTES, ROLL_FLUSHES, LiveFiles
+from unbug.store.manifest import write_status
 from unbug.store.shedding import Losses, shed
 from unbug.types import Phase, Series, Status, Training
 
@@ -27,21 +22,16 @@ if TYPE_CHECKING:
     from unbug.store.merge import Merger
     from unbug.store.rows import Queued
 
-__all__ = ["RunWriter", "open_writer"]
+__all__ = ["RunWriter"]
 
 MAX_QUEUED = 200_000
 """Rows in the queue beyond which the newest is dropped and counted: the background thread has stopped
 then."""
 MAX_WAITING = 60_000
 """Rows kept while the disk takes nothing."""
-ROLL_BYTES, ROLL_FLUSHES = 4 << 20, 2048
-"""A live log is closed at either. Its size bounds what a reader has to parse."""
 MAX_TAKEN = 20_000
 """Rows encoded at a time: the most that waits as bytes while the disk takes nothing."""
 MAX_WIDTH = 65_535
-MAX_WAIT_NS = 30_000_000_000
-"""Longest pause between two tries at a disk that takes nothing."""
-
 _alive: weakref.WeakSet[RunWriter] = weakref.WeakSet()
 
 
@@ -73,7 +63,6 @@ class RunWriter:
         self.path, self.folder = path, path / WRITERS / writer_id
         self._clock_ns, self.first, self._disk_bytes = clock_ns, first, disk_bytes
         self.attempt, self._started_ns = int(header.get("attempt", 0)), started_ns
-        self._roll_bytes, self._roll_flushes = roll_bytes, roll_flushes
         self._queue: list[Queued] = []
         self._feeds: list[Callable[[], None]] = []
         self._events: list[tuple[Any, ...]] = []
@@ -84,11 +73,13 @@ class RunWriter:
         self._tending = threading.Lock()
         self._losses = Losses()
         self._overflow = 0
-        self._number, self._flushes = 0, 0
-        self._definitions = Outlet(self.folder / DEFINITIONS, LOG_MAGIC)
-        self._log = Outlet(self.folder / log_name(0), LOG_MAGIC)
-        self._failures = 0
-        self._retry_at: int | None = None
+        self._files = LiveFiles(
+            self.folder,
+            clock_ns=clock_ns,
+            failed=self._losses.disk,
+            roll_bytes=roll_bytes,
+            roll_flushes=roll_flushes,
+        )
         self._merger: Merger | None = None
         self._closed = False
         _alive.add(self)
@@ -172,47 +163,15 @@ class RunWriter:
     def _flush(self, *, patient: bool) -> int:
         if self._closed:
             return 0
-        before = self._log.size
-        free = not (patient and self._backing_off()) and self._drain()
+        before = self._files.size
+        free = not (patient and self._files.backing_off) and self._files.drain()
         while free and self._take():
-            free = self._retry_at is None
+            free = not self._files.blocked
         if not free:
             shed(self._queue, self._events, self._kinds, self._losses, rows=MAX_WAITING)
-        written = self._log.size - before
-        if self._log.size > self._roll_bytes or self._flushes >= self._roll_flushes:
-            self._roll()
+        written = self._files.size - before
+        self._files.roll()
         return written
-
-    def _drain(self) -> bool:
-        """Write what waits: definitions before the rows that need them. False if the disk takes nothing."""
-        for outlet in (self._definitions, self._log):
-            if outlet.backlog > len(LOG_MAGIC):
-                error = self._make_folder() or outlet.drain()
-                if error is not None:
-                    self._failed(error)
-                    return False
-        self._failures, self._retry_at = 0, None
-        return True
-
-    def _backing_off(self) -> bool:
-        """Whether a failure is too recent to try again; a clock that was set back does not prolong that."""
-        return self._retry_at is not None and 0 < self._retry_at - self._clock_ns() <= MAX_WAIT_NS
-
-    def _make_folder(self) -> OSError | None:
-        if self._definitions.size:  # It was there: a folder that somebody deleted is not made again.
-            return None
-        try:
-            self.folder.mkdir(mode=0o700)
-        except FileExistsError:
-            pass
-        except OSError as error:
-            return error
-        return None
-
-    def _failed(self, error: OSError) -> None:
-        self._failures += 1
-        self._losses.disk(error)
-        self._retry_at = self._clock_ns() + min(2 ** min(self._failures, 10) * 500_000_000, MAX_WAIT_NS)
 
     def _take(self) -> int:
         """Take a batch off the queue and hand it to the disk, behind the definitions that it needs.
@@ -231,26 +190,18 @@ class RunWriter:
 
         with self._defining:
             new, self._new = self._new, []
-        for start in range(0, len(new), MAX_TAKEN):
-            self._definitions.put(self._encoder.frame(new[start : start + MAX_TAKEN]))
+        frames = [
+            self._encoder.frame(new[start : start + MAX_TAKEN]) for start in range(0, len(new), MAX_TAKEN)
+        ]
         data, malformed = encode_batch(batch, events, list(trainings.values()), self._widths)
         self._losses.malformed += malformed
-        self._log.put(data)
-        self._flushes += 1
-        self._drain()
+        self._files.put(frames, data)
+        self._files.drain()
         return len(data)
-
-    def _roll(self) -> None:
-        if self._log.backlog:
-            return
-        self._log.close()
-        self._number += 1
-        self._flushes = 0
-        self._log = Outlet(self.folder / log_name(self._number), LOG_MAGIC)
 
     def maintain(self, *, budget_s: float = 0.05) -> None:
         """Turn rolled logs into segments, merge these, thin detail: as much as fits in about `budget_s`."""
-        if self._closed or self._number == 0 or not self._tending.acquire(blocking=False):
+        if self._closed or self._files.number == 0 or not self._tending.acquire(blocking=False):
             return
         try:
             self._maintain(budget_s)
@@ -262,8 +213,8 @@ class RunWriter:
             from unbug.store.merge import Merger
 
             self._merger = Merger(self.folder, detail_bytes=self._disk_bytes // 5)
-        if self._definitions.backlog == 0:  # Else rows would be sorted out as nobody's.
-            self._merger.work(budget_s=budget_s, below=self._number)
+        if self._files.all_defined:
+            self._merger.work(budget_s=budget_s, below=self._files.number)
 
     def status(self, status: Status) -> None:
         """Replace the run's status file atomically (the first writer only)."""
@@ -278,7 +229,7 @@ class RunWriter:
         """What could not be kept, in words."""
         self._losses.rows_full += self._overflow
         self._overflow = 0
-        waiting = self._log.backlog > len(LOG_MAGIC) and not self._closed
+        waiting = self._files.waiting > 0 and not self._closed
         return (*self._losses.in_words(waiting=waiting), *(self._merger.in_words() if self._merger else ()))
 
     def close(self, *, deadline_s: float = 1.0) -> None:
@@ -290,10 +241,8 @@ class RunWriter:
                 self._flush(patient=False)
                 self._losses.rows_left += len(self._queue)
                 self._closed = True
-                self._log.close()
-                self._definitions.close()
-                if self._log.backlog > len(LOG_MAGIC):
-                    self._losses.bytes_left = self._log.backlog
+                self._files.close()
+                self._losses.bytes_left = self._files.waiting
                 if self._tending.acquire(timeout=deadline_s):
                     try:
                         if self._merger is not None:
@@ -309,63 +258,5 @@ class RunWriter:
         self._flushing, self._defining, self._tending = (threading.Lock() for _ in range(3))
         self._queue.clear()
         self._events.clear()
-        self._log.close()
-        self._definitions.close()
+        self._files.close()
         self._merger = None
-
-
-def open_writer(
-    path: Path,
-    *,
-    rank: int = 0,
-    attempt: int = 0,
-    node: str = "",
-    role: str = "",
-    first: bool = True,
-    disk_bytes: int = 200_000_000,
-    clock_ns: Callable[[], int] = time.monotonic_ns,
-    wall_ns: Callable[[], int] = time.time_ns,
-    entropy: Callable[[int], bytes] = os.urandom,
-    roll_bytes: int = ROLL_BYTES,
-    roll_flushes: int = ROLL_FLUSHES,
-) -> RunWriter:
-    """Open a run folder for writing by this process. Every call makes a writer of its own, with files of its
-    own; these are made with the first row or event, so a process that has nothing to say leaves none.
-
-    Args:
-        rank, attempt, node, role: Who this is among the run's processes. An attempt after the first goes on
-            with a run that ended: see `next_attempt`.
-        first: Whether this writer keeps the run's status file. The first one of a further attempt sets the
-            status back to running; if several processes claim that, one is heard.
-        disk_bytes: Disk budget of the run; a fifth of it is for detail, which is thinned beyond.
-        roll_bytes, roll_flushes: When a live log is closed and may be turned into segments.
-    Raises:
-        NotARunError: there is no run.
-        UsageError: a later attempt has begun.
-    """
-    read_manifest(path)
-    started_ns: int | None = None
-    if first and attempt:
-        first, started_ns = begin_attempt(path, attempt, wall_ns=wall_ns)
-    who = process_identity()
-    header = {
-        "rank": rank,
-        "attempt": attempt,
-        "node": node,
-        "role": role,
-        "wall_ns": wall_ns(),
-        "anchor_ns": clock_ns(),
-        **who,
-    }
-    writer_id = f"r{rank:05d}-a{attempt:03d}-{who['pid']}-{entropy(4).hex()}"
-    return RunWriter(
-        path,
-        writer_id,
-        header,
-        first=first,
-        started_ns=started_ns,
-        disk_bytes=disk_bytes,
-        clock_ns=clock_ns,
-        roll_bytes=roll_bytes,
-        roll_flushes=roll_flushes,
-    )
