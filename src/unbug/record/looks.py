@@ -7,20 +7,22 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from time import perf_counter_ns
 
-import numpy as np
 import torch
 
-from unbug.numerics import Scratch, encode_histogram
+from unbug.numerics import Scratch
 from unbug.record.budget import Item, Rotation
 from unbug.record.device import device_statistics, finish_statistics
 from unbug.record.items import DataSlot, Groups, ModuleSlot, ParameterSlot, first_examples, saturation_scale
 from unbug.record.rows import Later, Rows
-from unbug.record.tensors import Statistics, Unseen, exponents_of, local, statistics_of
+from unbug.record.tensors import Statistics, Unseen, local, squares_of, statistics_of, summary_of
 from unbug.record.update import Before
 
 __all__ = ["Looks"]
 
-_PARAMETER_KINDS = ("weight", "grad", "update", "weight.exponents", "grad.exponents")
+_PARAMETER_KINDS = ("weight", "grad", "update")
+_EXPONENTS_EVERY = 4
+"""Looks of one item of which one takes the exponents along: for the disk's sake, since the kernel counts them
+on the way."""
 
 
 class Looks:
@@ -50,18 +52,16 @@ class Looks:
         self._items: dict[tuple[str, int], Item] = {}
         self._before = Before()
         self.planned_ns = 0.0
-        self._wanted_modules: dict[int, list[tuple[ModuleSlot, Item]]] = {}
+        self._wanted_modules: dict[int, tuple[ModuleSlot, Item]] = {}
         self._wanted: dict[str, list[tuple[ParameterSlot, Item]]] = {}
         self._norm: Item | None = None
         self._input: Item | None = None
         self._visit_ns = visit_ns * max(len(modules), 1)
-        rarer = {"weight.exponents": 4.0, "grad.exponents": 4.0, "activation.exponents": 4.0}
         for slot in parameters:
             for kind in _PARAMETER_KINDS:
-                self._new(kind, slot.number, rarer.get(kind, 1.0))
+                self._new(kind, slot.number, 1.0)
         for module in modules:
-            for kind in ("activation", "activation.exponents"):
-                self._new(kind, module.number, rarer.get(kind, 1.0))
+            self._new("activation", module.number, 1.0)
         self._new("norm", 0, 1.0)
         self._new("input", 0, 2.0)
         self.rotation.add(self._items.values())
@@ -97,11 +97,11 @@ class Looks:
                 self._norm = item
             elif item.kind == "input":
                 self._input = item
-            elif item.kind.startswith("activation"):
+            elif item.kind == "activation":
                 slot = self.modules[item.key]
                 module = slot.ref()
                 if module is not None:
-                    self._wanted_modules.setdefault(id(module), []).append((slot, item))
+                    self._wanted_modules[id(module)] = slot, item
             else:
                 self._wanted.setdefault(item.kind, []).append((self.parameters[item.key], item))
 
@@ -118,16 +118,12 @@ class Looks:
         wanted = self._wanted_modules.pop(id(module), None)
         if wanted is None:
             return
-        for slot, item in wanted:
-            start = perf_counter_ns()
-            tensor = first_examples(local(output))
-            if item.kind == "activation":
-                self._statistics(slot, "activation", tensor, micro, module=module)
-            else:
-                self._exponents(slot, "activation", tensor, micro)
-            shared = self._visit_ns if self._visit_ns < item.cost_ns * 64 else 0.0
-            item.measured(perf_counter_ns() - start + shared)
-            self.taken[item.kind] += 1
+        slot, item = wanted
+        start = perf_counter_ns()
+        tensor = first_examples(local(output))
+        self._statistics(slot, item, tensor, micro, module=module)
+        shared = self._visit_ns if self._visit_ns < item.cost_ns * 64 else 0.0
+        item.measured(perf_counter_ns() - start + shared)
 
     def input(self, tensor: torch.Tensor, micro: int) -> None:
         """A root module is given this."""
@@ -135,10 +131,8 @@ class Looks:
         if item is None:
             return
         start = perf_counter_ns()
-        slot = self.data
-        self._statistics(slot, "input", first_examples(local(tensor)), micro)
+        self._statistics(self.data, item, first_examples(local(tensor)), micro)
         item.measured(perf_counter_ns() - start)
-        self.taken["input"] += 1
 
     def take_early(self, early: Iterable[tuple[int, Statistics, int]]) -> None:
         """Outputs that were looked at before the modules had names: `id`, statistics, micro."""
@@ -152,8 +146,7 @@ class Looks:
 
     def before_step(self, belongs: Callable[[torch.Tensor], bool], step: int, micro: int) -> None:
         """An optimizer is about to change the parameters that `belongs` accepts."""
-        for kind in ("weight", "weight.exponents"):
-            self._each(kind, belongs, micro, lambda tensor: tensor)
+        self._each("weight", belongs, micro, lambda tensor: tensor)
         for slot, item in self._wanted.get("update", ()):
             tensor = slot.ref()
             if tensor is not None and belongs(tensor):
@@ -166,7 +159,6 @@ class Looks:
     def gradients(self, belongs: Callable[[torch.Tensor], bool], micro: int, *, scale: float = 1.0) -> None:
         """The gradients are as the optimizer gets them; `scale` undoes what it has not undone itself."""
         squares = self._each("grad", belongs, micro, _grad, scale=scale)
-        self._each("grad.exponents", belongs, micro, _grad)
         norm, self._norm = self._norm, None
         if norm is not None:
             start = perf_counter_ns()
@@ -207,7 +199,6 @@ class Looks:
         scale: float = 1.0,
     ) -> float | None:
         """Look at one kind of thing for all wanted parameters; the sum of squares if all were seen."""
-        quantity = kind.removesuffix(".exponents")
         squares, seen = 0.0, 0
         for slot, item in self._wanted.get(kind, ()):
             tensor = slot.ref()
@@ -218,26 +209,24 @@ class Looks:
             picked = pick(tensor)
             if picked is None:
                 continue
-            picked = local(picked)
-            if kind == quantity:
-                found = self._statistics(slot, quantity, picked, micro, scale=scale)
-                squares = squares + _squares(found) if found is not None else math.nan
-            else:
-                self._exponents(slot, quantity, picked, micro)
+            found = self._statistics(slot, item, local(picked), micro, scale=scale)
+            squares = squares + _squares(found) if found is not None else math.nan
             item.measured(perf_counter_ns() - start)
-            self.taken[kind] += 1
         return squares if seen and seen == len(self.parameters) and not math.isnan(squares) else None
 
     def _statistics(
         self,
         slot: ParameterSlot | ModuleSlot | DataSlot,
-        quantity: str,
+        item: Item,
         tensor: torch.Tensor,
         micro: int,
         *,
         module: torch.nn.Module | None = None,
         scale: float = 1.0,
     ) -> Statistics | None:
+        """Look at a tensor, now and then at its exponents too; None where a device has yet to deliver."""
+        quantity = item.kind
+        self.taken[quantity] += 1
         limits = slot.limits if isinstance(slot, ModuleSlot) else None
         times = saturation_scale(module, tensor) if module is not None and limits is not None else 1.0
         try:
@@ -251,7 +240,12 @@ class Looks:
                 )
                 self._rows.add(self._groups.statistics(slot.groups, slot.place, quantity), later, micro=micro)
                 return None
-            found = statistics_of(tensor, self._scratch, limits=limits)
+            if item.looks % _EXPONENTS_EVERY or quantity == "input" or not tensor.is_floating_point():
+                found = statistics_of(tensor, self._scratch, limits=limits)
+            else:
+                found, packed = summary_of(tensor, self._scratch, limits=limits)
+                self._rows.add(self._groups.exponents(slot.groups, slot.place, quantity), packed, micro=micro)
+                self.taken[f"{quantity}.exponents"] += 1
         except Unseen as why:
             self._unseen[f"{quantity}: {why}"] += 1
             return None
@@ -260,38 +254,22 @@ class Looks:
         self._rows.add(self._groups.statistics(slot.groups, slot.place, quantity), found, micro=micro)
         return found
 
-    def _exponents(
-        self, slot: ParameterSlot | ModuleSlot, quantity: str, tensor: torch.Tensor, micro: int
-    ) -> None:
-        try:
-            if tensor.device.type != "cpu":
-                raise Unseen("exponents on a device")
-            first, counts, zeros, nonfinite, looked_at = exponents_of(tensor)
-        except Unseen as why:
-            self._unseen[f"{quantity}.exponents: {why}"] += 1
-            return
-        packed = encode_histogram(first, counts.tolist(), zeros, nonfinite, looked_at)
-        self._rows.add(self._groups.exponents(slot.groups, slot.place, quantity), packed, micro=micro)
-
     def _squares(self, belongs: Callable[[torch.Tensor], bool]) -> float | None:
         """Sum of squares over all gradients; None where there is none or reading would wait."""
         total, seen = 0.0, False
-        with np.errstate(all="ignore"), torch.no_grad():
-            for slot in self.parameters:
-                tensor = slot.ref()
-                grad = tensor.grad if tensor is not None and belongs(tensor) else None
-                if grad is None:
-                    continue
-                grad = local(grad)
-                if grad.device.type != "cpu" or grad.is_complex():
-                    return None
-                seen = True
-                if grad.dtype == torch.float32 and grad.layout == torch.strided and grad.is_contiguous():
-                    flat = grad.detach().numpy().reshape(-1)
-                    total += float(np.dot(flat, flat))
-                else:
-                    values = grad.coalesce().values() if grad.is_sparse else grad
-                    total += float(torch.linalg.vector_norm(values.float())) ** 2
+        for slot in self.parameters:
+            tensor = slot.ref()
+            grad = tensor.grad if tensor is not None and belongs(tensor) else None
+            if grad is None:
+                continue
+            grad = local(grad)
+            if grad.device.type != "cpu" or grad.is_complex():
+                return None
+            seen = True
+            try:
+                total += squares_of(grad.coalesce().values() if grad.is_sparse else grad, self._scratch)
+            except Unseen:
+                return None
         return total if seen else None
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 
 from unbug.numerics import Scratch
-from unbug.record.tensors import Unseen, flat_view, reason_unseen, statistics_of
+from unbug.record.tensors import Unseen, difference_of, flat_view, reason_unseen, squares_of, statistics_of
 
 __all__ = ["BLOCK", "Before"]
 
@@ -22,7 +21,7 @@ class Before:
     """Blocks of parameters as they were before the step; at most 16 MB in all."""
 
     def __init__(self) -> None:
-        self._kept: dict[int, tuple[torch.Tensor, int, float]] = {}
+        self._kept: dict[int, tuple[torch.Tensor, int]] = {}
         self._pools: dict[torch.dtype, torch.Tensor] = {}
         self._used: dict[torch.dtype, int] = {}
 
@@ -51,9 +50,7 @@ class Before:
         block = buffer[used : used + size]
         block.copy_(flat[start : start + size])
         self._used[kind] = used + size
-        array = block.numpy()
-        with np.errstate(all="ignore"):
-            self._kept[number] = (block, start, math.sqrt(float(np.dot(array, array))))
+        self._kept[number] = block, start
         return ""
 
     def difference(self, number: int, tensor: torch.Tensor, scratch: Scratch) -> tuple[float, ...] | None:
@@ -62,15 +59,22 @@ class Before:
         flat = flat_view(tensor.detach()) if tensor.device.type == "cpu" else None
         if kept is None or flat is None:
             return None
-        block, start, before = kept
+        block, start = kept
         if flat.numel() < start + block.numel():
             return None
-        with torch.no_grad():
-            torch.sub(flat[start : start + block.numel()], block, out=block)
+        part = flat[start : start + block.numel()]
         try:
-            found = statistics_of(block, scratch)
+            both = difference_of(part, block, scratch)
+            if both is None:
+                squares = squares_of(block, scratch)
+                with torch.no_grad():
+                    torch.sub(part, block, out=block)
+                found = statistics_of(block, scratch)
+            else:
+                found, squares = both
         except Unseen:
             return None
+        before = math.sqrt(squares)
         count, mean, m2 = found[:3]
         change = math.sqrt(m2 + count * mean * mean) if not found[6] and not found[7] and count else math.nan
         return (*found, change / before if before > 0 else math.nan)
