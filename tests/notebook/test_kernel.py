@@ -58,6 +58,8 @@ CELLS = {
     "awaits": "%%unbug --quiet\nimport asyncio\nawait asyncio.sleep(0, 'awaited')",
     "wrong option": "%%unbug --nmae x\nprint('ran')",
     "wrong value": "%%unbug --budget 200%\nprint('ran')",
+    "syntax": "%%unbug --name never\nfor x in range(3:\n    pass",
+    "help": "%unbug?",
     "statement": "%unbug --name one train(25)",
     "wrong statement": "%unbug 1 / 0",
     "on": "%unbug on --name whole",
@@ -157,6 +159,13 @@ def test_a_cell_with_wrong_options_does_not_run(cells, name, says):
     assert says in found.evalue
     assert "extension.py" not in text
     assert outputs(cells[name], "stdout") == []
+
+
+def test_a_cell_that_cannot_be_compiled_leaves_no_run(cells, runs):
+    found, text = error(cells["syntax"])
+    assert found.ename == "SyntaxError" and "line 2" in text
+    assert len(cells["syntax"].outputs) == 1
+    assert not (runs / "never").exists()
 
 
 def test_a_statement_is_recorded(cells, runs):

@@ -243,6 +243,24 @@ def test_histograms_count_every_finite_number(values):
     assert all(math.isfinite(edge) for edge in made["edges"])
 
 
+@settings(max_examples=150, deadline=None)
+@given(
+    arrays.arrays(
+        st.sampled_from([np.float16, np.float32, np.float64, np.int8, np.uint16, np.int64, np.uint64, bool]),
+        arrays.array_shapes(min_dims=2, max_dims=2, max_side=6),
+    )
+)
+def test_no_numbers_are_too_strange_to_be_drawn_or_heard(values):
+    for made in (unbug.Image(values), unbug.Audio(values.reshape(-1), 8000), unbug.Histogram(values)):
+        for piece in made.pieces:
+            data, found = piece.encode(str)
+            assert data
+            json.dumps({**piece.fields, **found})
+    (piece,) = unbug.Image(values).pieces
+    with PIL.Image.open(io.BytesIO(piece.encode(str)[0])) as image:
+        assert (image.height, image.width) == values.shape
+
+
 def test_a_histogram_that_is_counted_already(run):
     run.log({"histogram": unbug.Histogram(counts=[1, 2], edges=[0, 1, 2])})
     assert kept(run)[0].json() == {"counts": [1, 2], "edges": [0, 1, 2]}

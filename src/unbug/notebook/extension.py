@@ -59,8 +59,8 @@ class Extension:
         shell.input_transformers_cleanup.append(self._transformer)
         shell.events.register("pre_run_cell", self.before_cell)
         shell.events.register("post_run_cell", self.after_cell)
-        shell.register_magic_function(self.line, magic_kind="line", magic_name="unbug")
-        shell.register_magic_function(self.cell, magic_kind="cell", magic_name="unbug")
+        for kind, function in (("line", self.line), ("cell", self.cell)):
+            shell.register_magic_function(_documented(function), magic_kind=kind, magic_name="unbug")
         html = shell.display_formatter.formatters["text/html"]
         for (module, name), drawn in _DRAWN.items():
             html.for_type_by_name(module, name, drawn)
@@ -116,7 +116,10 @@ class Extension:
         mine, self._of_cell = self._of_cell, None
         if mine is None:
             return
-        error = getattr(result, "error_in_exec", None) or getattr(result, "error_before_exec", None)
+        if getattr(result, "error_before_exec", None) is not None:  # no line of it ran
+            mine[0].discard()
+            return
+        error = getattr(result, "error_in_exec", None)
         failed = _end(*mine, error)
         shell = self._shell()
         if failed is not None and error is None and shell is not None:
@@ -124,10 +127,7 @@ class Extension:
             shell.showtraceback((type(failed), failed, None))
 
     def line(self, line: str) -> None:
-        """Record a statement, switch recording on or off, or show the run.
-
-        See `%unbug?`.
-        """
+        """Record a statement, switch recording on or off, or show the run."""
         __tracebackhide__ = True
         with _brief():
             asked = parse(line)
@@ -197,6 +197,17 @@ class Extension:
 
 def _is_marked(line: str) -> bool:
     return line.rstrip() == MARK or line.startswith((f"{MARK} ", f"{MARK}\t"))
+
+
+def _documented(function: Callable[..., None]) -> Callable[..., None]:
+    """The same, with what `%unbug?` is to say."""
+
+    def magic(*given: str) -> None:
+        __tracebackhide__ = True
+        function(*given)
+
+    magic.__doc__ = USAGE
+    return magic
 
 
 @contextmanager

@@ -206,9 +206,11 @@ def _bytes(pixels: NDArray[Any], low: float, high: float) -> tuple[NDArray[np.ui
         return pixels, 0
     values = pixels.astype(np.float64)
     good = np.isfinite(values).all(axis=-1)
-    scale = 255.0 / (high - low) if high > low else 0.0
-    with np.errstate(invalid="ignore", over="ignore"):
-        shown = np.clip((np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0) - low) * scale, 0, 255)
+    values[~np.isfinite(values)] = 0.0
+    half = high / 2 - low / 2  # the whole may be too much for a double
+    scale = 127.5 / half if half > 1e-300 else 0.0
+    with np.errstate(over="ignore"):
+        shown = np.clip((values / 2 - low / 2) * scale * 2, 0, 255)
     out = np.rint(shown).astype(np.uint8)
     bad = int(good.size - good.sum())
     if bad:

@@ -90,6 +90,20 @@ class Session:
         """End the run: undo all hooks, say what was found. Idempotent; `with` does it."""
         self._close(None)
 
+    def discard(self) -> None:
+        """End the run without a word and delete it: nothing of the program happened in it."""
+        recording, path = self._recording, self.path
+        if not self._open or recording is None or path is None or not self._owns:
+            return
+        voice = getattr(recording, "voice", None)
+        if voice is not None:
+            voice.is_quiet = True
+        self._close(None)
+        from unbug.store import remove_run
+
+        with recording.faults.guard("deleting the run"):
+            remove_run(path)
+
     def _close(self, error: BaseException | None) -> None:
         if not self._open:
             return
