@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import unbug
+from tests.interop.collecting import Collected
 
 SOURCE = Path(unbug.__file__).parent.parent
 PROGRAMS = Path(__file__).parent / "programs"
@@ -96,3 +97,14 @@ def twice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Tw
         return Twice(folder / "bare", folder / "watched", bare, watched)
 
     yield both
+
+
+@pytest.fixture
+def collected() -> Iterator[Collected]:
+    """What other libraries do in this process is taken in for the length of a test."""
+    made = Collected()
+    watching = made.watching()
+    watching.install()
+    yield made
+    watching.close()
+    assert made.faults == []
