@@ -2,8 +2,8 @@
 
     python bench/kernel.py [--rounds 15]
 
-The kernel is that of the wheel: one is built, unpacked, and imported by a fresh process on one core. A round
-takes all stored statistics and the exact exponent histogram of every weight and gradient of a model, packed as
+The kernel is that of the wheel: one is built, unpacked, and imported by a fresh process on one core. A
+round takes all stored statistics and the exact exponent histogram of every weight and gradient, packed as
 stored. TensorBoard: `add_histogram` of the same tensors; W&B: what `watch(log="all")` does with each of them,
 committed once. Processor time is stated, of all threads of the process, so that a busy machine says the same;
 W&B's service, a process of its own, is not charged. Then the same on one tensor of many distributions.

@@ -14,6 +14,9 @@ static void ISA(moments32)(const float *x, int64_t n, double shift, struct momen
     vu small = vu_magnitude(low);
     for (int64_t i = 0; i < n; i += 2 * VF) {
         const vf a = vf_load(x + i), b = vf_load(x + i + VF);
+        /* The next block is fetched meanwhile, one half of its lines here, the other with the exponents. */
+        for (int line = 0; line < 2 * VF; line += 32)
+            __builtin_prefetch(x + i + BLOCK + line);
         low = vf_min(low, vf_min(a, b));
         high = vf_max(high, vf_max(a, b));
         small = vu_min(small, vu_min(vu_magnitude(a), vu_magnitude(b)));
@@ -95,8 +98,7 @@ static void ISA(exponents32)(const float *x, int64_t n, uint8_t *to) {
     }
 #else
     for (int64_t i = 0; i < n; i += VB) {
-        /* What follows in memory, while there is something to compute; beyond the tensor it does nothing. */
-        for (int line = 0; line < VB; line += 16)
+        for (int line = 16; line < VB; line += 32)
             __builtin_prefetch(x + i + BLOCK + line);
         vb_store(to + i, vb_exponents(x + i));
     }
