@@ -354,7 +354,7 @@ BREAKS = {
     "coverage": "record.recorder:Recorder.coverage",
     "status": "store.writer:RunWriter.status",
     "console": "session.capture:Capture.drain",
-    "environment": "session.recording:first_facts",
+    "environment": "session.opening:first_facts",
 }
 
 

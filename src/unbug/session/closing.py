@@ -52,9 +52,11 @@ def close(recording: Recording, ending: Ending) -> int:
         with faults.guard("writing the status"):
             if diagnosis is not None:
                 recording.live.tell(diagnosis.findings, aloud=False)
-            recording.end_status(ending)
+            recording.standing.write_end(ending)
         with faults.guard("saying what was found"):
             _speak(recording, diagnosis)
+        with faults.guard("notifying"):
+            recording.notifier.close()
         with faults.guard("writing"):
             recording.live.close()
             recording.writer.close(deadline_s=max(CLOSING_S - (time.monotonic() - began), 0.1))
@@ -89,19 +91,19 @@ def _write_end(recording: Recording, ending: Ending) -> None:
     with faults.guard("writing"):
         writer.flush()
     with faults.guard("writing the status"):
-        recording.end_status(ending)
+        recording.standing.write_end(ending)
 
 
 def _say_how_it_ended(recording: Recording, ending: Ending, *, now_ns: int) -> None:
     writer, facts = recording.writer, torch_facts()
     if facts:
         writer.event("environment", {"torch": facts}, t_ns=now_ns)
-    reason = recording.reason_of(ending)
+    reason = recording.standing.reason_of(ending)
     writer.event("end", ending_fields(ending, reason), t_ns=now_ns)
     if ending.error and not recording.of_processes:
         writer.event("crash", {"error": ending.error, "traceback": ending.traceback}, t_ns=now_ns)
     coverage: dict[str, Any] = dict(recording.observer.coverage())
-    recording.steps = sum(int(one.get("steps", 0)) for one in coverage.get("trainings", ()))
+    recording.standing.recorded(sum(int(one.get("steps", 0)) for one in coverage.get("trainings", ())))
     unseen = [
         *coverage.get("unseen", ()),
         *recording.capture.coverage(),
@@ -142,7 +144,7 @@ def _diagnose(recording: Recording, interrupt: _Interrupt, *, timeout_s: float |
             return None
         answer = bounded
     diagnosis, last_loss, trainings = answer
-    recording.take(counts(diagnosis.findings), last_loss, trainings)
+    recording.standing.take(counts(diagnosis.findings), last_loss, trainings)
     for fault in diagnosis.faults:
         text = f"{fault.rule or 'a plug-in'}: {fault.error}"
         recording.faults.report(f"rule {fault.rule}" if fault.rule else "loading rules", RuntimeError(text))
@@ -201,7 +203,13 @@ def _speak(recording: Recording, diagnosis: Diagnosis | None) -> None:
     else:
         from unbug.report import terminal
 
-        text = terminal(diagnosis, width=voice.width, color=voice.color, ascii_only=voice.is_ascii)
+        text = terminal(
+            diagnosis,
+            width=voice.width,
+            color=voice.color,
+            ascii_only=voice.is_ascii,
+            language=recording.settings["lang"],
+        )
         if not show_at_end(recording, diagnosis, text):
             voice.say(text.rstrip())
     for line in recording.writer.lost:

@@ -116,7 +116,7 @@ def stacks() -> dict[str, list[str]]:
 
 
 def _place(frame: FrameType | None) -> tuple[tuple[str, int | None, str], ...]:
-    frames = []
+    frames: list[tuple[str, int | None, str]] = []
     while frame is not None and len(frames) < _DEEP:
         frames.append((frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname))
         frame = frame.f_back

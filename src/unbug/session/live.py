@@ -31,6 +31,7 @@ class LiveFindings:
 
     Args:
         position: Training, step, micro and phase now. Nothing is loaded before a training has begun.
+        notify: Told of each new finding.
     """
 
     def __init__(
@@ -41,9 +42,10 @@ class LiveFindings:
         settings: Callable[[], RuleSettings],
         *,
         position: Callable[[], tuple[int, int, int, int]],
+        notify: Callable[[Finding], None] = lambda finding: None,
     ) -> None:
         self._path, self._writer, self._voice, self._settings = path, writer, voice, settings
-        self._position = position
+        self._position, self._notify = position, notify
         self._reader: Reader | None = None
         self._told: set[tuple[str, int]] = set()
         self._due: float | None = None
@@ -95,6 +97,7 @@ class LiveFindings:
             )
             if aloud:
                 self._voice.finding(finding)
+            self._notify(finding)
 
     def close(self) -> None:
         """Let go of the reader."""

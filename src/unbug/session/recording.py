@@ -6,9 +6,8 @@ import os
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from unbug.hooks import when_torch_loads
 from unbug.session.background import TICK_S, Background
@@ -19,13 +18,14 @@ from unbug.session.inherit import Inherited
 from unbug.session.launch import rank_of
 from unbug.session.live import FIRST_STEPS, LiveFindings, counts
 from unbug.session.medialog import MediaLog, media_budget
+from unbug.session.notify import Notifier
 from unbug.session.observer import NOWHERE, Observer
-from unbug.session.reasons import Reason, oom_kills, reason_of
 from unbug.session.redacting import RedactingWriter
 from unbug.session.resuming import ResumedWriter
 from unbug.session.rules import rule_settings
 from unbug.session.sources import Sources
-from unbug.types import RunState, Status, Training
+from unbug.session.standing import Standing
+from unbug.types import Finding
 
 if TYPE_CHECKING:
     from unbug.privacy import Redactor
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["Recording"]
 
 SAMPLE_S = 5.0
+Position: TypeAlias = tuple[int, int, int, int]
 
 
 class Recording:
@@ -95,12 +96,20 @@ class Recording:
             self._resumed.made_before = self.observer.resumed_from
         self.forget_torch: Callable[[], None] = lambda: None
         self.inherited = Inherited(self.path, settings, attempt=self.attempt)
+        self.notifier = Notifier(
+            settings["notify"],
+            self.path,
+            self.run,
+            event=lambda fields: self.writer.event("notify", fields, t_ns=time.monotonic_ns()),
+            say=self.voice.say,
+        )
         self.live = LiveFindings(
             self.path,
             self.writer,
             self.voice,
             lambda: rule_settings(settings),
             position=self._processes if of_processes else self.observer.position,
+            notify=self._notify,
         )
         self.sources = Sources(
             self.writer, self._redactor, how=settings["privacy.source"], roots=(*roots, settings.base)
@@ -111,13 +120,15 @@ class Recording:
         self.background = Background(self.faults)
         self.media = MediaLog(self.path, self.writer, self.faults, budget_bytes=media_budget(settings))
         self.closed = False
-        self._findings: Mapping[str, int] = {}
-        self._last_loss: float | None = None
-        self.steps: int | None = None
-        self._kills = oom_kills()
-        self._reason: Reason | None = None
-        self.least_free_share: Callable[[], float] = lambda: 1.0
-        self._trainings = 0
+        self.standing = Standing(
+            self.path,
+            self.writer,
+            self._counted,
+            attempt=self.attempt,
+            of_processes=of_processes,
+            redact=redactor.text,
+            identity=self._identity,
+        )
         with self.faults.guard("asking git"):
             answers = git.answers(self._redactor)
             if answers:
@@ -148,7 +159,7 @@ class Recording:
             self.observer.listen()
             self.forget_torch = when_torch_loads(self.observer.begin)
 
-    def _processes(self) -> tuple[int, int, int, int]:
+    def _processes(self) -> Position:
         """For the live findings of processes: whether one of them has begun to write."""
         begun = len(os.listdir(self.path / "writers")) > 1  # noqa: PTH208 - names only
         return (0, FIRST_STEPS, 0, 0) if begun else NOWHERE
@@ -171,9 +182,10 @@ class Recording:
         every(TICK_S, "writing", self._write)
         every(TICK_S, "merging", self.writer.maintain)
         every(SAMPLE_S, "keeping the source", self.sources.take_new)
-        every(SAMPLE_S, "writing the status", lambda: self.writer.status(self._status(RunState.RUNNING)))
+        every(SAMPLE_S, "writing the status", self.standing.write)
         every(float("inf"), "listing packages", lambda: self._environment({"packages": packages()}))
         every(TICK_S, "diagnosing", self._look)
+        every(TICK_S, "notifying", self.notifier.look)
         if not self.of_processes and self.settings["hang_s"] > 0:
             watch = HangWatch(self.observer.position, self._hang, least_s=self.settings["hang_s"])
             every(min(SAMPLE_S, self.settings["hang_s"] / 32), "looking for a hang", watch.look)
@@ -183,10 +195,17 @@ class Recording:
 
     def _look(self) -> None:
         if self.live.look() and self.live.last is not None:
-            self._findings = counts(self.live.last.findings)
-            if self.of_processes:
-                self._trainings = len(self.live.trainings)
-                self.steps = sum(one.steps for one in self.live.trainings)
+            self.standing.found(counts(self.live.last.findings), self.live.trainings)
+
+    def _counted(self) -> Position:
+        """Where the program is, steps counted over all attempts."""
+        training, step, micro, phase = self.observer.position()
+        before = 0 if self._resumed is None else self._resumed.before(training)
+        return training, step + before, micro, phase
+
+    def _notify(self, finding: Finding) -> None:
+        with self.faults.guard("notifying"):
+            self.notifier.tell(finding)
 
     def _hang(self, fields: Mapping[str, Any]) -> None:
         training, step, micro, phase = self.observer.position()
@@ -198,76 +217,12 @@ class Recording:
         from unbug.session.resources import Resources
 
         resources = Resources(self.writer, self.path)
-        self.least_free_share = resources.least_free_share
+        self.standing.least_free_share = resources.least_free_share
         return lambda: resources.sample(self.observer.position)
 
     def _environment(self, fields: Mapping[str, Any]) -> None:
         """Facts that were not known when the manifest was written; readers lay them over it."""
         self.writer.event("environment", fields, t_ns=time.monotonic_ns())
-
-    def take(
-        self, findings: Mapping[str, int], last_loss: float | None, trainings: Sequence[Training]
-    ) -> None:
-        """Keep what the last diagnosis said, for the status. It has seen the processes' trainings, too."""
-        self._findings, self._last_loss = findings, last_loss
-        self._trainings = len(trainings)
-        self.steps = max(self.steps or 0, sum(one.steps for one in trainings))
-
-    def reason_of(self, ending: Ending) -> Reason:
-        """Why the program ended. What one of its processes says weighs more than the code of the command."""
-        kills, before = oom_kills(), self._kills
-        if self.of_processes and ending.state is not RunState.FINISHED:
-            ending = replace(ending, error=self._first_crash() or ending.error)
-        self._reason = reason_of(
-            ending,
-            environment=os.environ,
-            kills=0 if kills is None or before is None else kills - before,
-            least_free_share=self.least_free_share(),
-        )
-        return self._reason
-
-    def _first_crash(self) -> str:
-        """The error of the process of this attempt that failed first: the others were ended for it."""
-        from unbug.store import open_reader
-
-        self.writer.flush()
-        reader = open_reader(self.path)
-        try:
-            crashes = [event for event in reader.events("crash") if event.attempt == self.attempt]
-        finally:
-            reader.close()
-        return str(crashes[0].fields.get("error", "")) if crashes else ""
-
-    def end_status(self, ending: Ending) -> None:
-        """Write how the program ended."""
-        more = {
-            "exit_code": ending.exit_code,
-            "ended_ns": time.time_ns(),
-            "message": self._redactor.text(self._message(ending)),
-        }
-        self.writer.status(self._status(ending.state, **more))
-
-    def _message(self, ending: Ending) -> str:
-        reason = self._reason
-        if reason is None or reason.kind in ("finished", "failed", "interrupted"):
-            return ending.error if reason is None or not self.of_processes else reason.text
-        likely = "" if reason.sure else "perhaps "
-        return f"{likely}{reason.kind.replace('-', ' ')}: {reason.text}"
-
-    def _status(self, state: RunState, **more: Any) -> Status:
-        training, step, _, _ = self.observer.position()
-        step += 0 if self._resumed is None else self._resumed.before(training)
-        return Status(
-            state=state,
-            updated_ns=time.time_ns(),
-            trainings=max(training + 1, self._trainings),
-            steps=step + 1 if self.steps is None else self.steps,
-            last_loss=self._last_loss,
-            findings=dict(self._findings),
-            lost=self.writer.lost,
-            **self._identity,
-            **more,
-        )
 
     def close(self, ending: Ending) -> int:
         """Stop watching, look at the whole run once more, say what was found, let go of everything.
