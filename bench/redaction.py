@@ -36,6 +36,9 @@ SECRETS = {
     "run name": "name-Secret-Value-016",
     "other module": "module-Secret-Value-017",
     "logged url": "url-Secret-Value-018",
+    "told in a sentence": "told-Secret-Value-019",
+    "of a short option": "short-Secret-Value-020",
+    "of a command in the source": "mysql-Secret-Value-021",
 }
 COMMIT_LIKE = "feedfacefeedfacefeedfacefeedfacefeedface"
 
@@ -50,6 +53,9 @@ half = "{SECRETS["console, in two pieces"]}"
 sys.stdout.write("token is " + half[:12]); sys.stdout.flush(); time.sleep(0.8)
 sys.stdout.write(half[12:] + "\\n"); sys.stdout.flush()
 print("{SECRETS["stderr"]}", file=sys.stderr)
+print("logging in; the password is {SECRETS["told in a sentence"]}.")
+print("running: sshpass -p {SECRETS["of a short option"]} ssh host")
+backup = "mysqldump -u root -p{SECRETS["of a command in the source"]} things"
 print("bearer: {SECRETS["JSON web token"]}")
 print("-----BEGIN RSA PRIVATE KEY-----"); sys.stdout.flush(); time.sleep(0.7)
 print("{SECRETS["private key"]}"); print("-----END RSA PRIVATE KEY-----")

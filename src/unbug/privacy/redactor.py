@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from unbug.privacy.commands import MENTIONS, password_words
 from unbug.privacy.names import is_secret_name
 from unbug.privacy.shapes import HEADER, HEX_KEY, HINTS, MARKS, PRIVATE_KEY, TOKENS, URL_USER
+from unbug.privacy.spoken import without_spoken
 
 __all__ = ["REDACTED", "Redactor"]
 
@@ -22,11 +24,14 @@ _NAME = re.compile(
 )
 _LITERAL = re.compile(r"[bruf]{0,2}(?P<quote>[\"']{1,3})(?P<value>[^\"'\n]*)(?=(?P=quote))")
 _BARE = re.compile(r"(?P<value>[^\s,;&\"'(){}\[\]<>]+)")
-_OPTION = re.compile(r"(?P<option>--?[A-Za-z][\w-]*)(?P<gap>\s+|[\"'], ?[\"'])(?P<value>[^\s\"'-][^\s\"']*)")
+_OPTION = re.compile(
+    r"(?P<option>--?[A-Za-z][\w-]{0,80})(?P<gap>\s+|=|[\"'], ?[\"'])(?P<value>[^\s\"'-][^\s\"']*)"
+)
 _DEFAULT = re.compile(
     r"(?P<head>[\"'](?P<option>--[A-Za-z][\w-]*)[\"'][^()]{0,400}?\bdefault\s*=\s*)"
     r"(?P<quote>[\"'])(?P<quoted>[^\"'\n]+)(?=(?P=quote))"
 )
+_WORD = re.compile(r"[^\s,\"'`()]+")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 _NETRC = re.compile(r"(\blogin\s+\S+\s+password\s+)\S+")
@@ -56,6 +61,7 @@ class Redactor:
         """Know the values of secret-looking options and environment variables."""
         redactor = cls(value for name, value in environ.items() if _is_secret_variable(name, value))
         redactor.learn(value for _, value in _secret_options(argv))
+        redactor.learn(value for _, _, value in password_words(argv))
         return redactor
 
     def learn(self, values: Iterable[str]) -> None:
@@ -95,7 +101,7 @@ class Redactor:
 
     def argv(self, argv: Sequence[str]) -> list[str]:
         """Redact a command line; values of secret-looking options go whatever they look like."""
-        hidden = dict(_secret_options(argv))
+        hidden = {index: value for index, _, value in password_words(argv)} | dict(_secret_options(argv))
         return [hidden_as(word, hidden[index]) if index in hidden else self.text(word)
                 for index, word in enumerate(argv)]  # fmt: skip
 
@@ -121,6 +127,8 @@ class Redactor:
             text = PRIVATE_KEY.sub(REDACTED, text)
         if "://" in text:
             text = URL_USER.sub(REDACTED, text)
+        if any(mention in text for mention in MENTIONS):
+            text = "".join(_without_passwords(line) for line in text.splitlines(keepends=True))
         if any(mark in text for mark in MARKS):
             text = "".join(_without_tokens(line) for line in text.splitlines(keepends=True))
         lowered = text.lower()
@@ -142,7 +150,24 @@ class Redactor:
         line = _without_assigned(line, code=code)
         line = HEADER.sub(rf"\1{REDACTED}", line)
         line = _NETRC.sub(rf"\1{REDACTED}", line)
+        if not code:
+            line = without_spoken(line)
         return line if code and "'--" not in line and '"--' not in line else _OPTION.sub(_hide_option, line)
+
+
+def _without_passwords(line: str) -> str:
+    """Without what options of a command line on it take as a password."""
+    if not any(mention in line for mention in MENTIONS):
+        return line
+    words = list(_WORD.finditer(line))
+    parts: list[str] = []
+    done = 0
+    for index, start, value in password_words([word[0] for word in words]):
+        at = words[index].start() + start
+        if at >= done:
+            parts += [line[done:at], REDACTED]
+            done = at + len(value)
+    return "".join([*parts, line[done:]])
 
 
 def _without_tokens(line: str) -> str:
