@@ -11,6 +11,7 @@ from unbug.numerics.native import (
     open_kernel,
     use_instructions,
 )
+from unbug.numerics.ranges import NARROW_TYPES, RangeShares, range_shares
 from unbug.numerics.statistics import derive, merge
 from unbug.numerics.streak import first_streak
 from unbug.numerics.summary import CHUNK, Scratch, chunked, summarize
@@ -19,8 +20,10 @@ __all__ = [
     "CHUNK",
     "KINDS",
     "MOST_DIMENSIONS",
+    "NARROW_TYPES",
     "Kernel",
     "Memory",
+    "RangeShares",
     "Scratch",
     "chunked",
     "decode_histogram",
@@ -31,6 +34,7 @@ __all__ = [
     "kernel_state",
     "merge",
     "open_kernel",
+    "range_shares",
     "summarize",
     "use_instructions",
 ]

@@ -39,7 +39,7 @@ MOST_DIMENSIONS = 16
 _ABI = 1
 _STATISTICS, _BINS, _PACKED = 9, 2048, 20600
 _FLOAT64 = KINDS["float64"]
-_HELD = 1 << 16
+_HELD = 1 << 18
 """Elements up to which the interpreter stays locked: microseconds, less than taking its lock may cost."""
 
 _REFUSED = "the kernel reads no tensor of this kind and shape"
