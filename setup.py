@@ -14,8 +14,10 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 SOURCES = Path("src/unbug/numerics/kernel")
+START = Path("src/unbug/hooks/child/unbug.pth")
 OPTIONS = (
     "-std=c11",
     "-O3",
@@ -48,6 +50,19 @@ class Library(build_ext):
             raise
 
 
+class Modules(build_py):
+    """Puts `unbug.pth` beside the package: Python reads it when it starts, which `UNBUG=1 python …` needs."""
+
+    def run(self) -> None:
+        super().run()
+        if not self.editable_mode:
+            self.copy_file(START.as_posix(), str(Path(self.build_lib) / START.name))
+
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        own = [] if self.editable_mode else [str(Path(self.build_lib) / START.name)]
+        return [*super().get_outputs(include_bytecode), *own]
+
+
 class Wheel(bdist_wheel):
     """One wheel for every Python on a platform."""
 
@@ -66,5 +81,5 @@ setup(
             optional=os.environ.get("UNBUG_KERNEL") != "require",
         )
     ],
-    cmdclass={"build_ext": Library, "bdist_wheel": Wheel},
+    cmdclass={"build_ext": Library, "build_py": Modules, "bdist_wheel": Wheel},
 )

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from unbug.hooks import when_torch_loads
 from unbug.session import current
 from unbug.session.background import TICK_S, Background
-from unbug.session.ending import Ending
+from unbug.session.ending import Ending, ending_fields
 from unbug.session.faults import Faults
 from unbug.session.hang import HangWatch
 from unbug.session.late import LateWriter
 from unbug.session.launch import rank_of, restarts
 from unbug.session.medialog import MediaLog, media_budget
 from unbug.session.observer import Observer
+from unbug.session.reasons import reason_of
 from unbug.session.redacting import RedactingWriter
 from unbug.session.resuming import ResumedWriter
 from unbug.session.sources import Sources
@@ -46,6 +47,9 @@ class ChildRecording:
         self.attempt = attempt + restarts(os.environ)
         self._pid = os.getpid()
         self.faults = Faults(strict=settings["strict"], quiet=settings["quiet"])
+        self._unseen = _other_version(self.run.unbug_version)
+        if self._unseen and not settings["quiet"]:
+            print(f"unbug: {self._unseen[0]}", file=sys.stderr, flush=True)
         redactor = Redactor.of_process(sys.orig_argv, os.environ)
         self._late = LateWriter(self._open)
         self.writer = RedactingWriter(self._late, redactor)
@@ -136,13 +140,28 @@ class ChildRecording:
             if ending.error:
                 fields = {"error": ending.error, "traceback": ending.traceback}
                 self.writer.event("crash", fields, t_ns=time.monotonic_ns())
+                fields = ending_fields(ending, reason_of(ending, environment=os.environ))
+                self.writer.event("end", fields, t_ns=time.monotonic_ns())
             if self._late.has_something:
                 self._sources.take_new()
                 coverage = dict(self.observer.coverage())
-                coverage["unseen"] = [*coverage.get("unseen", ()), *self.media.in_words()]
+                told = [*self.faults.told, *self._unseen, *self.media.in_words()]
+                coverage["unseen"] = [*coverage.get("unseen", ()), *told]
                 self.writer.event("coverage", coverage, t_ns=time.monotonic_ns())
             self.writer.close(deadline_s=1.0)
         return 0
+
+
+def _other_version(began: str) -> list[str]:
+    """What is to be said where this process has another unbug than the one that began the run."""
+    from unbug import __version__
+
+    if began in ("", __version__):
+        return []
+    return [
+        f"process {os.getpid()} has unbug {__version__}, the run was begun by {began}: what it records may "
+        "differ; install one version everywhere"
+    ]
 
 
 def attach_child(run: str | os.PathLike[str]) -> None:
