@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from unbug.record.core import Core
-from unbug.record.lossfacts import Facts, facts_of, quality_of, shapes_of
+from unbug.record.lossfacts import Facts, Quality, facts_of, quality_of, shapes_of
 from unbug.record.rows import Later
 from unbug.types import Phase, Place, Series
 
@@ -145,7 +145,7 @@ class Losses:
         site.calls += 1
         now = perf_counter_ns()
         share = core.budget.share * core.budget.factor * (_FACTS_SHARE if grad else 1.0)
-        quality = None
+        quality: Quality = ()
         if site.wants_look(now, share):
             shapes = shapes_of(call.function, call.arguments)
             site.shapes = shapes
@@ -179,20 +179,20 @@ class Losses:
             self._keep.append(call.frame)
         return site
 
-    def _row(self, site: Site, value: torch.Tensor, quality: tuple[str, float] | None, grad: bool) -> None:
+    def _row(self, site: Site, value: torch.Tensor, quality: Quality, grad: bool) -> None:
         core = self._core
         if value.is_complex():
             return
-        name = quality[0] if quality is not None else ""
         scalar = value.numel() == 1
-        if not scalar and quality is None:
+        if not scalar and not quality:
             return
-        group = site.groups.get(name if scalar else f"only {name}")
+        key = ("call.value " if scalar else "") + " ".join(name for name, _ in quality)
+        group = site.groups.get(key)
         if group is None:
-            names = [*(["call.value"] if scalar else []), *([name] if name else [])]
+            names = key.split()
             series = [Series(name=one, place=site.place, statistic=site.function) for one in names]
-            group = site.groups[name if scalar else f"only {name}"] = core.writer.group(series)
-        rest = [quality[1]] if quality is not None else []
+            group = site.groups[key] = core.writer.group(series)
+        rest = [one for _, one in quality]
         values: list[float] | Later
         if not scalar:
             values = rest

@@ -10,7 +10,7 @@ import torch
 
 from unbug.record.made_by import made_by
 
-__all__ = ["CLASSIFY", "ELEMENTWISE", "Facts", "facts_of", "quality_of", "shapes_of"]
+__all__ = ["CLASSIFY", "ELEMENTWISE", "Facts", "Quality", "facts_of", "quality_of", "shapes_of"]
 
 CLASSIFY = frozenset(("cross_entropy", "nll_loss", "multi_margin_loss"))
 ELEMENTWISE = frozenset((
@@ -19,10 +19,13 @@ ELEMENTWISE = frozenset((
     "hinge_embedding_loss",
 ))  # fmt: skip
 _REGRESS = frozenset(("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"))
+_MOST_CLASSES = 1_000_000
 _UNIT_SLACK = 1e-6
 _ROW_SLACK = 1e-3
 
 Facts = dict[str, Any]
+Quality = tuple[tuple[str, float], ...]
+"""Names of series and their values."""
 
 
 def shapes_of(function: str, arguments: Mapping[str, Any]) -> Facts:
@@ -102,16 +105,17 @@ def facts_of(function: str, arguments: Mapping[str, Any]) -> Facts:
     return facts
 
 
-def quality_of(function: str, arguments: Mapping[str, Any]) -> tuple[str, float] | None:
+def quality_of(function: str, arguments: Mapping[str, Any]) -> Quality:
     """How good the predictions were, from the arguments alone.
 
     Returns:
-        `("call.accuracy", share of right ones)` of a classification, `("call.error", mean absolute error)` of
-        a regression; None where neither applies.
+        `call.accuracy`, the share of right ones, of a classification; with it `call.majority`, the accuracy
+        of always saying the most frequent class, where each example has one class; `call.error`, the mean
+        absolute error, of a regression. Empty where neither applies.
     """
     given, target = operands(function, arguments)
     if given is None or target is None or not _readable(given) or not _readable(target):
-        return None
+        return ()
     with torch.no_grad():
         values, wanted = given.detach(), target.detach()
         if function in CLASSIFY:
@@ -121,28 +125,40 @@ def quality_of(function: str, arguments: Mapping[str, Any]) -> tuple[str, float]
             and values.shape == wanted.shape
         ):
             bound = 0.5 if function == "binary_cross_entropy" else 0.0
-            return "call.accuracy", float(((values > bound) == (wanted > 0.5)).sum()) / values.numel()
+            positive = wanted > 0.5
+            right = float(((values > bound) == positive).sum()) / values.numel()
+            if values.numel() != values.shape[0]:
+                return (("call.accuracy", right),)
+            share = float(positive.sum()) / values.numel()
+            return ("call.accuracy", right), ("call.majority", max(share, 1 - share))
         if function in _REGRESS and values.shape == wanted.shape:
-            return "call.error", float((values - wanted).abs().mean(dtype=torch.float32))
-    return None
+            return (("call.error", float((values - wanted).abs().mean(dtype=torch.float32))),)
+    return ()
 
 
-def _accuracy(
-    function: str, values: torch.Tensor, wanted: torch.Tensor, ignored: object
-) -> tuple[str, float] | None:
+def _accuracy(function: str, values: torch.Tensor, wanted: torch.Tensor, ignored: object) -> Quality:
     classes = 1 if values.dim() > 1 else 0
     guessed = values.argmax(dim=classes)
     if wanted.is_floating_point():
         if wanted.shape != values.shape:
-            return None
+            return ()
         wanted = wanted.argmax(dim=classes)
     if guessed.shape != wanted.shape:
-        return None
+        return ()
     right = guessed == wanted
     if isinstance(ignored, int) and function != "multi_margin_loss":
-        counted = int((wanted != ignored).sum())
-        return "call.accuracy", float(right.sum()) / counted if counted else math.nan
-    return "call.accuracy", float(right.sum()) / max(right.numel(), 1)
+        wanted = wanted[wanted != ignored]
+    counted = wanted.numel()
+    accuracy = float(right.sum()) / counted if counted else math.nan
+    return ("call.accuracy", accuracy), ("call.majority", _majority(wanted))
+
+
+def _majority(wanted: torch.Tensor) -> float:
+    """Share of the most frequent class; NaN where there are none, or numbers that are no classes."""
+    if not wanted.numel() or int(wanted.min()) < 0 or int(wanted.max()) > _MOST_CLASSES:
+        return math.nan
+    most = float(torch.bincount(wanted.reshape(-1)).max())
+    return most / int(wanted.numel())
 
 
 def _readable(tensor: torch.Tensor) -> bool:

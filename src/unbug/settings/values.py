@@ -97,6 +97,17 @@ def _one_of(*allowed: str | None) -> Callable[[object], str | None]:
     return read
 
 
+def _language(given: object) -> str | None:
+    if given is None or given == "":
+        return None
+    name = (
+        given.replace("-", "_").partition(".")[0].partition("_")[0].lower() if isinstance(given, str) else ""
+    )
+    if name not in ("en", "zh"):
+        raise ValueError(given)
+    return name
+
+
 def _table(given: object) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         raise ValueError(given)
@@ -157,6 +168,8 @@ _ALL = (
     Known(name="fail_on", default=None, read=_one_of("error", "warning", None),
           allowed='"error" or "warning"',
           variable="UNBUG_FAIL_ON", help="End with code 3 if a finding of at least this severity stands."),
+    Known(name="lang", default=None, read=_language, allowed="one of en, zh", variable="UNBUG_LANG",
+          help="Language of the findings; by default Chinese where the locale is Chinese, else English."),
     Known(name="resume", default=None, read=_text, allowed="a run, or auto", variable="UNBUG_RESUME",
           help="Go on with this run as its next attempt; `auto`: with the newest unfinished one of the same "
                "program, arguments and folder, or of the same job."),

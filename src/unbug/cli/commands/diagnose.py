@@ -26,7 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Ask every rule, and print what they say."""
-    settings = settings_of(options, {"fail_on": options.fail_on})
+    settings = settings_of(options, {"fail_on": options.fail_on, "lang": options.lang})
     path = find(options)
     from unbug.detect import diagnose
     from unbug.report import findings_json, terminal
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
                     width=terminal_width(),
                     color=wants_color(),
                     ascii_only=ascii_only,
-                    language=options.lang,
+                    language=settings["lang"],
                 )
             )
     finally:

@@ -24,6 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the file."""
+    settings = settings_of(options, {"lang": options.lang})
     path = find(options)
     from unbug.detect import diagnose
     from unbug.report import html
@@ -34,8 +35,8 @@ def run(options: argparse.Namespace) -> int:
     reader = open_reader(path)
     try:
         live = reader.status.state is RunState.RUNNING
-        diagnosis = diagnose(reader, live=live, settings=rule_settings(settings_of(options)))
-        page = html(reader, diagnosis, language=options.lang)
+        diagnosis = diagnose(reader, live=live, settings=rule_settings(settings))
+        page = html(reader, diagnosis, language=settings["lang"])
     finally:
         reader.close()
     if options.output == "-":

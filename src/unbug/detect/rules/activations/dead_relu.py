@@ -29,7 +29,7 @@ from unbug.numerics import first_streak
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
     zero_share: float = threshold(0.99, unit="fraction", low=0.5, high=1.0, why="healthy: below 0.6")
-    patience: int = threshold(20, unit="recorded steps", low=2, high=10_000, why="outlasts warm-up")
+    patience: int = threshold(12, unit="recorded steps", low=2, high=10_000, why="outlasts the first steps")
 
 
 @detector(
@@ -91,20 +91,20 @@ CASES = (
         place="act1",
         places=_ACT,
         diagnoses=("dead-relu", "bad-init"),
-        activation__zero_share={"act1": [0.99] * 20},
+        activation__zero_share={"act1": [0.99] * 12},
     ),
     fires(
         "died later",
         places=_ACT,
         diagnoses=("dead-relu", "lr-too-high"),
-        activation__zero_share={"act1": [0.5] * 5 + [0.99] * 20},
+        activation__zero_share={"act1": [0.5] * 5 + [0.99] * 12},
     ),
-    silent("one step short", places=_ACT, activation__zero_share={"act1": [1.0] * 19}),
+    silent("one step short", places=_ACT, activation__zero_share={"act1": [1.0] * 11}),
     silent("just under the share", places=_ACT, activation__zero_share={"act1": [0.989] * 500}),
     silent(
         "a gap ends the streak",
         places=_ACT,
-        activation__zero_share={"act1": [1.0] * 19 + [float("nan")] + [1.0] * 19},
+        activation__zero_share={"act1": [1.0] * 11 + [float("nan")] + [1.0] * 11},
     ),
     silent("no ReLU", places=_SIGMOID, activation__zero_share={"act1": [1.0] * 50}),
 )

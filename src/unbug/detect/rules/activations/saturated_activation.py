@@ -32,7 +32,7 @@ from unbug.numerics import first_streak
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
     share: float = threshold(0.9, unit="fraction", low=0.5, high=1.0, why="most units pass no gradient then")
-    patience: int = threshold(20, unit="recorded steps", low=2, high=10_000, why="outlasts warm-up")
+    patience: int = threshold(12, unit="recorded steps", low=2, high=10_000, why="outlasts the first steps")
     input: float = threshold(
         30.0, unit="largest input", low=1, high=1e9, why="standardised inputs stay below 10"
     )
@@ -107,17 +107,17 @@ CASES = (
         place="act",
         places=(_TANH, _AFTER),
         diagnoses=("saturated-activation",),
-        activation__saturated_share={"act": [0.9] * 20},
-        input__absmax={"data": [29.9] * 20},
+        activation__saturated_share={"act": [0.9] * 12},
+        input__absmax={"data": [29.9] * 12},
     ),
     fires(
         "unscaled inputs",
         places=(_TANH, _AFTER),
         diagnoses=("unnormalized-input", "saturated-activation"),
-        activation__saturated_share={"act": [0.9] * 20},
-        input__absmax={"data": [30.0] * 20},
+        activation__saturated_share={"act": [0.9] * 12},
+        input__absmax={"data": [30.0] * 12},
     ),
-    silent("one step short", places=(_TANH, _AFTER), activation__saturated_share={"act": [1.0] * 19}),
+    silent("one step short", places=(_TANH, _AFTER), activation__saturated_share={"act": [1.0] * 11}),
     silent("just under the share", places=(_TANH, _AFTER), activation__saturated_share={"act": [0.899] * 99}),
     silent(
         "the output of the network", places=(_BEFORE, _TANH), activation__saturated_share={"act": [1.0] * 99}

@@ -3,7 +3,8 @@
 Why it matters: each step overshoots; the loss oscillates or diverges, and units are thrown where they die.
 How it decides: over all weights together, the 2-norm of the update is at least `update` times that of the
     weights on `patience` recorded steps in a row, while the gradient is of an ordinary size (else G102
-    speaks), and since then the loss has been above where it started.
+    speaks), and since then the loss has been above where it started. One update is enough if it is at least
+    `leap` times the weights and the loss behind it at least `worse` times what it was at the start.
 When it is wrong: the first steps of weights that start at zero are left out, since they have no norm to
     compare with.
 What to do: lower the learning rate by 10 or more; a healthy update is about a thousandth of the weights.
@@ -38,6 +39,12 @@ class Thresholds:
     update: float = threshold(
         1.0, unit="times the weights' norm", low=0.01, high=1e6, why="healthy: below 0.2"
     )
+    leap: float = threshold(
+        3.0, unit="times the weights' norm", low=0.1, high=1e6, why="nothing is left of them"
+    )
+    worse: float = threshold(
+        10.0, unit="times the first loss", low=1.0, high=1e9, why="batch noise is below 2"
+    )
     gradient: float = threshold(100.0, unit="times the weights' norm", low=1, high=1e9, why="as in G102")
     patience: int = threshold(
         2, unit="recorded steps", low=1, high=1000, why="one may be a start from near zero"
@@ -59,21 +66,21 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     loss = window.one("loss.value")
     if update is None or loss is None:
         return
-    streak = first_streak(update.values >= at.update, at.patience)
-    if streak is None or _gradient_was_first(update, gradient, at):
+    if _gradient_was_first(update, gradient, at) or not np.isfinite(loss.values[0]):
         return
+    found = [one for one in (_long(update, loss, at), _leap(update, loss, at)) if one is not None]
+    if not found:
+        return
+    streak, worse, limit = min(found, key=lambda one: max(one[1], int(update.steps[one[0].stop - 1])))
     since, reached = int(update.steps[streak.start]), int(update.steps[streak.stop - 1])
-    start = loss.values[0]
-    worse = np.flatnonzero((loss.steps >= reached) & ~(loss.values <= start))
-    if not len(worse) or not np.isfinite(start):
-        return
-    known_at, then = int(loss.steps[worse[0]]), float(loss.values[worse[0]])
+    row = int(np.searchsorted(loss.steps, worse))
+    known_at, start, then = int(loss.steps[row]), float(loss.values[0]), float(loss.values[row])
     yield Finding(
         place="optimizer",
         message=Bilingual(
             f"one update is {update.values[streak].max():.3g} times as long as the weights "
-            f"(limit {at.update:g}); the loss went from {start:.4g} to {then:.4g} by step {known_at}",
-            f"单次更新的长度是权重的 {update.values[streak].max():.3g} 倍（阈值 {at.update:g}）；"
+            f"(limit {limit:g}); the loss went from {start:.4g} to {then:.4g} by step {known_at}",
+            f"单次更新的长度是权重的 {update.values[streak].max():.3g} 倍（阈值 {limit:g}）；"
             f"损失从 {start:.4g} 变为 {then:.4g}（到第 {known_at} 步）",
         ),
         advice=Bilingual("lower the learning rate by a factor of 10 or more", "把学习率除以 10 或更大的数"),
@@ -82,17 +89,36 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         evidence=(
             update.evidence(
                 streak,
-                threshold=at.update,
+                threshold=limit,
                 label=Bilingual("update norm over weight norm", "更新范数与权重范数之比"),
             ),
             loss.evidence(
-                slice(0, int(worse[0]) + 1),
-                threshold=float(start),
+                slice(0, row + 1),
+                threshold=start,
                 mark=(known_at,),
                 label=Bilingual("loss", "损失"),
             ),
         ),
     )
+
+
+def _long(update: Track, loss: Track, at: Thresholds) -> tuple[slice, int, float] | None:
+    """Updates that were too long in a row, the first step at which the loss was no better, and the limit."""
+    streak = first_streak(update.values >= at.update, at.patience)
+    if streak is None:
+        return None
+    worse = loss.steps[(loss.steps >= update.steps[streak.stop - 1]) & ~(loss.values <= loss.values[0])]
+    return (streak, int(worse[0]), at.update) if len(worse) else None
+
+
+def _leap(update: Track, loss: Track, at: Thresholds) -> tuple[slice, int, float] | None:
+    """One update that threw the weights away, and the first step at which the loss told."""
+    rows = np.flatnonzero(update.values >= at.leap)
+    if not len(rows) or not loss.values[0] > 0:
+        return None
+    row = int(rows[0])
+    worse = loss.steps[(loss.steps > update.steps[row]) & ~(loss.values < at.worse * loss.values[0])]
+    return (slice(row, row + 1), int(worse[0]), at.leap) if len(worse) else None
 
 
 def _gradient_was_first(update: Track, gradient: Track | None, at: Thresholds) -> bool:
@@ -122,6 +148,21 @@ CASES = (
         weight__l2=_WEIGHT,
         update__ratio={"fc.weight": [1.0, 1.0, 1.0, 1.0]},
         loss__value={"loss": [2.0, 1.0, 1.0, float("nan")]},
+    ),
+    fires(
+        "one leap, and the loss tells",
+        place="optimizer",
+        places=_FC,
+        weight__l2=_WEIGHT,
+        update__ratio={"fc.weight": [3.0, 0.5, 0.5, 0.5]},
+        loss__value={"loss": [2.0, 20.0, 9.0, 1.0]},
+    ),
+    silent(
+        "one leap, after which the loss is not much worse",
+        places=_FC,
+        weight__l2=_WEIGHT,
+        update__ratio={"fc.weight": [3.0, 0.5, 0.5, 0.5]},
+        loss__value={"loss": [2.0, 19.0, 9.0, 1.0]},
     ),
     silent(
         "one step short",
