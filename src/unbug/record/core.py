@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from unbug.numerics import Scratch
 from unbug.record.budget import Budget
 from unbug.record.cost import Blocks
+from unbug.record.eyes import Eyes
 from unbug.record.grammar import Letters
 from unbug.record.items import Groups
 from unbug.record.progress import Progress
@@ -47,6 +48,7 @@ class Core:
         self.progress = Progress()
         self.budget = Budget(budget, every=every)
         self.groups = Groups(writer)
+        self.eyes = Eyes(self)
         self.scratch = Scratch()
         self.unseen: Counter[str] = Counter()
         self.watched: dict[int, Watched] = {}

@@ -19,6 +19,8 @@ from unbug.record.update import Before
 
 __all__ = ["Looks"]
 
+_EYES = {"features": 2.0}
+"""Looks that `record.eyes` takes, and how much more rarely than others."""
 _PARAMETER_KINDS = ("weight", "grad", "update")
 _EXPONENTS_EVERY = 4
 """Looks of one item of which one takes the exponents along: for the disk's sake, since the kernel counts them
@@ -64,6 +66,9 @@ class Looks:
             self._new("activation", module.number, 1.0)
         self._new("norm", 0, 1.0)
         self._new("input", 0, 2.0)
+        self.eyes: dict[str, Item] = {}
+        for kind, weight in _EYES.items():
+            self._new(kind, 0, weight)
         self.rotation.add(self._items.values())
 
     def _new(self, kind: str, key: int, weight: float) -> None:
@@ -86,7 +91,7 @@ class Looks:
     @property
     def wants_any(self) -> bool:
         """Whether anything is planned for the step in progress."""
-        return bool(self._wanted_modules or self._wanted or self._norm or self._input)
+        return bool(self._wanted_modules or self._wanted or self._norm or self._input or self.eyes)
 
     def plan(self, items: Iterable[Item]) -> None:
         """Look at these in the next step, and at nothing else."""
@@ -97,6 +102,8 @@ class Looks:
                 self._norm = item
             elif item.kind == "input":
                 self._input = item
+            elif item.kind in _EYES:
+                self.eyes[item.kind] = item
             elif item.kind == "activation":
                 slot = self.modules[item.key]
                 module = slot.ref()
@@ -109,6 +116,7 @@ class Looks:
         """Look at nothing more in this step."""
         self._wanted_modules.clear()
         self._wanted.clear()
+        self.eyes.clear()
         self.planned_ns = 0.0
         self._norm = self._input = None
         self._before.clear()

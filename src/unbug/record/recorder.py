@@ -119,6 +119,7 @@ class Recorder:
         core.rows.flush(number, step)
         core.rows.poll(wait=True)
         self._losses.close()
+        core.eyes.close()
         for watched in core.watched.values():
             watched.training.ended = True
             core.writer.training(watched.training.record())
@@ -158,6 +159,7 @@ class Recorder:
             core.watch_modules(False)
             if not self._loaders:
                 self._batch("model", (args, kwargs), grad=False)
+                core.eyes.batch(None, (args, kwargs), grad=False)
         if count == 0:
             self._settings.mode(root, module, grad=grad)
         core.spent += perf_counter_ns() - start
@@ -306,10 +308,14 @@ class Recorder:
         return
 
     def batch_end(self, loader: Any, batch: Any, wait_s: float) -> None:
-        if batch is None or self._core.asleep:
+        if self._core.asleep:
             return
         start = perf_counter_ns()
         if get_ident() != self._thread:
+            return
+        if batch is None:
+            self._core.eyes.exhausted(loader)
+            self._core.spent += perf_counter_ns() - start
             return
         self._loaders = True
         grad = torch.is_grad_enabled()
@@ -318,6 +324,7 @@ class Recorder:
             progress.wait_s += wait_s
             progress.waits += 1
         self._batch("loader", batch, grad=grad)
+        self._core.eyes.batch(loader, batch, grad=grad)
         self._core.spent += perf_counter_ns() - start
 
     # The process.
@@ -342,8 +349,11 @@ class Recorder:
         current = core.current
         if tensor is not None and current is not None and current.looks is not None:
             current.looks.input(tensor, max(core.progress.micro, 0))
+            if current.looks.eyes:
+                core.eyes.given(tensor)
         if not self._loaders:
             self._batch("model", (args, kwargs), grad=True)
+            core.eyes.batch(None, (args, kwargs), grad=True)
         self._settings.autocast(tensor.device.type if tensor is not None else "cpu")
 
     def _batch(self, source: str, batch: Any, *, grad: bool) -> None:
