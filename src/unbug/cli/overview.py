@@ -14,6 +14,7 @@ from unbug.types import RunState
 
 if TYPE_CHECKING:
     from unbug.store import Reader
+    from unbug.types import Attempt
 
 __all__ = ["overview"]
 
@@ -47,7 +48,8 @@ def overview(reader: Reader) -> dict[str, Any]:
         "user_series": sorted(reader.names(origin="user")),
         **taken(reader),
         "findings": dict(status.findings),
-        "stated": [dict(event.fields) for event in reader.events("finding")],
+        "attempts": [_attempt(one) for one in reader.attempts()],
+        "stated": _stated(reader),
         "crash": _crash(reader),
         "faults": [dict(event.fields) for event in reader.events("fault")],
         "lost": list(status.lost),
@@ -67,6 +69,28 @@ def _size(path: Path) -> int:
             with suppress(OSError):
                 total += Path(folder, name).lstat().st_size
     return total
+
+
+def _attempt(one: Attempt) -> dict[str, Any]:
+    return {
+        "attempt": one.number,
+        "state": one.state.value,
+        "started_ns": one.started_ns,
+        "ended_ns": one.ended_ns,
+        "exit_code": one.exit_code,
+        "message": one.message,
+        "hosts": list(one.hosts),
+        "ranks": list(one.ranks),
+    }
+
+
+def _stated(reader: Reader) -> list[dict[str, Any]]:
+    """Findings as they were stated live; what several attempts stated once, as the last one did."""
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for event in reader.events("finding"):
+        fields = dict(event.fields)
+        found[tuple(str(fields.get(name)) for name in ("rule", "place", "training"))] = fields
+    return list(found.values())
 
 
 def _crash(reader: Reader) -> dict[str, Any] | None:

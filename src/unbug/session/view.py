@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 from unbug.session.display import Findings, card
 from unbug.session.rules import rule_settings
 from unbug.settings import resolve
-from unbug.types import Event, Finding, Place, Run, RunState, Series, Status, Training
+from unbug.types import Attempt, Event, Finding, Place, Run, RunState, Series, Status, Training
 
 if TYPE_CHECKING:
     import os
@@ -53,6 +53,11 @@ class RunView:
         """Modules, parameters and call sites."""
         return self._reader.places()
 
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """The attempts at it, by number; a run that was never resumed has one."""
+        return self._reader.attempts()
+
     def refresh(self) -> bool:
         """Take in what was written since; true if there was anything."""
         return self._reader.refresh()
@@ -68,15 +73,18 @@ class RunView:
         """Series by exact name, place, origin (`auto`, `user`) and training; all of them without."""
         return self._reader.find(name=name, place=place, origin=origin, training=training)
 
-    def read(self, series: Series | str, *, training: int | None = None) -> Points:
+    def read(
+        self, series: Series | str, *, training: int | None = None, all_attempts: bool = False
+    ) -> Points:
         """Every row of a series.
 
         Args:
             series: As `series()` gives it, or a name that only one has.
+            all_attempts: With the rows of steps that a later attempt did again.
         Raises:
             UsageError: no series has the name, or several have.
         """
-        return self._reader.read(self._one(series), training=training)
+        return self._reader.read(self._one(series), training=training, all_attempts=all_attempts)
 
     def curve(self, series: Series | str, *, points: int = 2000, training: int | None = None) -> Curve:
         """A series cut down to about `points` buckets, each with its mean, lowest and highest value."""
@@ -98,11 +106,15 @@ class RunView:
 
         return tuple(media_items(self._reader, name=name, kind=kind, training=training))
 
-    def tables(self) -> Mapping[str, pa.Table]:
-        """Every table, as Arrow; each is made when it is asked for, `.to_pandas()` makes it a data frame."""
+    def tables(self, *, all_attempts: bool = False) -> Mapping[str, pa.Table]:
+        """Every table, as Arrow; each is made when it is asked for, `.to_pandas()` makes it a data frame.
+
+        Args:
+            all_attempts: With the rows of steps that a later attempt did again.
+        """
         from unbug.store import tables
 
-        return tables(self._reader)
+        return tables(self._reader, all_attempts=all_attempts)
 
     def table(self, name: str) -> pa.Table:
         """One table, as Arrow.

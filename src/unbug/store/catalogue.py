@@ -41,11 +41,17 @@ def _folders(directory: Path) -> list[str]:
     return sorted(name for name in names if os.path.isfile(f"{directory}/{name}/{MANIFEST}"))  # noqa: PTH113
 
 
-def list_runs(directory: Path, *, wall_ns: Callable[[], int] = time.time_ns) -> list[RunSummary]:
+def list_runs(
+    directory: Path,
+    *,
+    wall_ns: Callable[[], int] = time.time_ns,
+    skipped: Callable[[Path, StoreError], None] = lambda path, error: None,
+) -> list[RunSummary]:
     """All runs of a directory that can be read, the oldest first. Empty if there is no such directory.
 
     Args:
         directory: Where runs lie, or one run, in its folder or packed.
+        skipped: Told of each run that cannot be read.
     """
     if is_packed(directory) or (directory / MANIFEST).is_file():
         return [summary(directory, now_ns=wall_ns())]
@@ -53,8 +59,8 @@ def list_runs(directory: Path, *, wall_ns: Callable[[], int] = time.time_ns) -> 
     for name in _folders(directory):
         try:
             found.append(summary(directory / name, now_ns=now))
-        except (NotARunError, NewerFormatError):
-            continue
+        except (NotARunError, NewerFormatError) as error:
+            skipped(directory / name, error)
     found.sort(key=lambda one: (one.run.created_ns, one.run.id))
     return found
 

@@ -195,20 +195,20 @@ def read_status(path: Where, name: str = STATUS) -> Status:
         for part in name.split("/"):
             where = where / part
         data = _load(where)
-        given = {field.name: data[field.name] for field in fields(Status) if field.name in data}
+        given = {one.name: data[one.name] for one in fields(Status) if one.name in data}
         given["state"] = RunState(given["state"])
         given["updated_ns"] = _whole(given["updated_ns"])
         given["lost"] = tuple(str(line) for line in given.get("lost", ()))
         given["findings"] = {
-            str(name): _whole(count) for name, count in dict(given.get("findings", {})).items()
+            str(severity): _whole(count) for severity, count in dict(given.get("findings", {})).items()
         }
-        for name in ("pid", "started_ticks", "trainings", "steps", "attempt"):
-            given[name] = _whole(given.get(name, 0))
-        for name in ("exit_code", "ended_ns", "started_ns"):
-            given[name] = None if given.get(name) is None else _whole(given[name])
+        for field in ("pid", "started_ticks", "trainings", "steps", "attempt"):
+            given[field] = _whole(given.get(field, 0))
+        for field in ("exit_code", "ended_ns", "started_ns"):
+            given[field] = None if given.get(field) is None else _whole(given[field])
         given["last_loss"] = None if given.get("last_loss") is None else float(given["last_loss"])
-        for name in ("host", "boot_id", "message"):
-            given[name] = str(given.get(name, ""))
+        for field in ("host", "boot_id", "message"):
+            given[field] = str(given.get(field, ""))
         return Status(**given)
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         return Status(state=RunState.LOST, updated_ns=0, message=f"{name} cannot be read: {error}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from unbug.cli.lean import without_pandas
+from unbug.cli.opened import opened
 from unbug.cli.options import add_directory, add_run, find
 from unbug.errors import UsageError
 
@@ -43,11 +44,10 @@ def run(options: argparse.Namespace) -> int:
     path = find(options)
     without_pandas()
     from unbug.cli.progress import progress
-    from unbug.store import open_reader, tables
+    from unbug.store import tables
 
     form = options.format or _format_of(options.output) or "csv"
-    reader = open_reader(path)
-    try:
+    with opened(path) as reader:
         found = tables(reader, all_attempts=options.all_attempts)
         if options.table is not None:
             if options.table not in found:
@@ -70,8 +70,6 @@ def run(options: argparse.Namespace) -> int:
                 _write_one(found[name], form, str(folder / f"{name}.{form}"))
                 advance()
         print(folder)
-    finally:
-        reader.close()
     return 0
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["arguments", "run"]
 
 WATCH_S = 2.0
+_MOST_UNREAD = 5
 _EPILOG = """\
   unbug ls                   the runs of the nearest unbug-runs/
   unbug ls a.unbug b/        packed runs and other folders
@@ -67,23 +68,31 @@ def run(options: argparse.Namespace) -> int:
         if options.paths and not path.exists():
             raise UsageError(f"there is no {path}; give folders of runs, runs or packed runs")
     if options.watch:
-        watch(lambda: _shown(options, paths), every_s=WATCH_S)
+        watch(lambda: _shown(options, paths, []), every_s=WATCH_S)
         return 0
-    text = _shown(options, paths)
+    unread: list[str] = []
+    text = _shown(options, paths, unread)
     if text:
         print(text)
-    else:
+    if not text and not unread:
         where = ", ".join(map(str, paths))
         print(f"no runs in {clip(where, 1000)}; record one with `unbug run SCRIPT`", file=sys.stderr)
+    for line in unread[:_MOST_UNREAD]:
+        print(clip(f"unbug: not listed: {line}", 1000), file=sys.stderr)
+    if len(unread) > _MOST_UNREAD:
+        print(f"unbug: and {len(unread) - _MOST_UNREAD} more are not listed", file=sys.stderr)
     return 0
 
 
-def _shown(options: argparse.Namespace, paths: list[Path]) -> str:
-    """The table, or JSON; empty where there are no runs."""
+def _shown(options: argparse.Namespace, paths: list[Path], unread: list[str]) -> str:
+    """The table, or JSON; empty where there are no runs. What cannot be read is put into `unread`."""
     from unbug.store import list_runs
 
     found = [
-        one for path in paths for one in list_runs(path) if options.tag is None or options.tag in one.run.tags
+        one
+        for path in paths
+        for one in list_runs(path, skipped=lambda _, error: unread.append(str(error)))
+        if options.tag is None or options.tag in one.run.tags
     ]
     found.sort(key=lambda one: (one.run.created_ns, one.run.id), reverse=True)
     if options.limit > 0:

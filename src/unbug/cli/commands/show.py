@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from unbug.cli.opened import opened
 from unbug.cli.options import add_directory, add_json, add_run, find
 from unbug.cli.picture import sparkline
 from unbug.cli.style import clip, paint, terminal_width, wants_color
@@ -32,13 +33,9 @@ def run(options: argparse.Namespace) -> int:
     """Print the overview."""
     path = find(options)
     from unbug.cli.overview import overview
-    from unbug.store import open_reader
 
-    reader = open_reader(path)
-    try:
+    with opened(path) as reader:
         seen = overview(reader)
-    finally:
-        reader.close()
     if options.json:
         print(json.dumps(seen, indent=1))
     else:
@@ -80,6 +77,8 @@ def _facts(seen: dict[str, Any]) -> Iterator[tuple[str, str]]:
     command = seen["command"]
     yield "command", " ".join(map(str, command)) if isinstance(command, list) else str(command or "")
     yield "started", f"{started}, took {duration(seen['duration_s'])}"
+    if len(seen["attempts"]) > 1:
+        yield "attempts", f"{len(seen['attempts'])}: {', '.join(map(_attempt, seen['attempts']))}"
     if git.get("commit"):
         dirty = ", uncommitted changes" if git.get("dirty") else ""
         yield "git", f"{str(git['commit'])[:12]} ({git.get('branch') or 'no branch'}{dirty})"
@@ -98,6 +97,11 @@ def _facts(seen: dict[str, Any]) -> Iterator[tuple[str, str]]:
     )
     yield "run", f"{seen['path']}  ({size(seen['size_bytes'])})"
     yield "id", seen["id"]
+
+
+def _attempt(one: dict[str, Any]) -> str:
+    took = f" after {duration((one['ended_ns'] - one['started_ns']) / 1e9)}" if one["ended_ns"] else ""
+    return f"{one['state']}{took}"
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from unbug.cli.lean import without_pandas
 from unbug.cli.limits import limit_memory
+from unbug.cli.opened import opened
 from unbug.cli.options import add_directory, add_json, add_run, find
 from unbug.cli.style import terminal_width, wants_color
 from unbug.cli.table import Column, render_table
@@ -79,23 +80,25 @@ def run(options: argparse.Namespace) -> int:
 
 def _asked(path: Path, text: str, options: argparse.Namespace) -> pa.Table:
     """The answer. A query that will not stop when told to ends with this process."""
-    from unbug.store import is_asking, open_reader, query
+    from unbug.store import is_asking, query
 
     limit_memory(MEMORY_BYTES)
-    reader = open_reader(path)
-    try:
-        return query(
-            reader, text, rows=options.rows, timeout_s=options.timeout, all_attempts=options.all_attempts
-        )
-    except (QueryError, KeyboardInterrupt) as error:
-        if not is_asking():
-            raise
-        if isinstance(error, QueryError):
-            print(f"unbug: {error}", file=sys.stderr)
-        sys.stderr.flush()
-        os._exit(error.exit_code if isinstance(error, QueryError) else 130)
-    finally:
-        reader.close()
+    with opened(path) as reader:
+        try:
+            return query(
+                reader,
+                text,
+                rows=options.rows,
+                timeout_s=options.timeout,
+                all_attempts=options.all_attempts,
+            )
+        except (QueryError, KeyboardInterrupt) as error:
+            if not is_asking():
+                raise
+            if isinstance(error, QueryError):
+                print(f"unbug: {error}", file=sys.stderr)
+            sys.stderr.flush()
+            os._exit(error.exit_code if isinstance(error, QueryError) else 130)
 
 
 def _columns(path: Path) -> pa.Table:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from unbug.cli.opened import opened
 from unbug.cli.options import add_directory, add_json, add_run, find
 from unbug.cli.picture import reduced, sparkline
 from unbug.cli.style import can_show, clip, paint, terminal_width, visible_width, wants_color
@@ -51,23 +52,20 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"`--interval` takes 0.05 to 3600 seconds, not {options.interval:g}")
     path = find(options)
     from unbug.cli.follow import Follower
-    from unbug.store import open_reader
 
-    reader = open_reader(path)
     screen = _Json() if options.json else _Screen() if sys.stdout.isatty() else _Plain()
-    try:
-        follower = Follower(reader)
-        screen.begin(reader.run.name)
-        while not (sight := follower.look()).ended:
+    with opened(path) as reader:
+        try:
+            follower = Follower(reader)
+            screen.begin(reader.run.name)
+            while not (sight := follower.look()).ended:
+                screen.show(sight)
+                time.sleep(options.interval)
             screen.show(sight)
-            time.sleep(options.interval)
-        screen.show(sight)
-        screen.end(sight)
-    except KeyboardInterrupt:
-        screen.leave()
-        return 130
-    finally:
-        reader.close()
+            screen.end(sight)
+        except KeyboardInterrupt:
+            screen.leave()
+            return 130
     return 0
 
 
