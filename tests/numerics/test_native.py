@@ -149,6 +149,17 @@ def test_a_distribution_that_changes_within_the_tensor(instructions):
         check(np.concatenate(parts).astype(kind))
 
 
+@pytest.mark.parametrize("spread", [1, 9, 16, 200])
+def test_tensors_of_many_blocks(instructions, spread):
+    """Long enough that every counter of the kernel is emptied on the way."""
+    random = np.random.default_rng(spread)
+    array = (random.normal(0, 1, 700_001) * 2.0 ** random.uniform(-spread / 2, spread / 2, 700_001)).astype(
+        np.float32
+    )
+    array[::5] = 0
+    check(array)
+
+
 @pytest.mark.parametrize("name", ["float16", "uint8", "int8", "int16", "int32", "int64", "bool"])
 @pytest.mark.parametrize("size", [0, 1, 65, 5001])
 def test_other_types(instructions, name, size):

@@ -40,7 +40,8 @@ static int has_exponents(const struct unbug_tensor *tensor) {
     return tensor->type <= UNBUG_BF16;
 }
 
-static void summarize(const struct unbug_tensor *tensor, const double *limits, double *statistics, uint64_t *bins) {
+static void summarize(const struct unbug_tensor *tensor, const double *limits, double *statistics,
+                      uint64_t *bins) {
     struct summary summary;
     struct walk walk;
     const void *block;
@@ -58,7 +59,8 @@ static void summarize(const struct unbug_tensor *tensor, const double *limits, d
     modes_leave(modes);
 }
 
-int32_t unbug_summary(const struct unbug_tensor *tensor, const double *limits, double *statistics, uint64_t *bins) {
+int32_t unbug_summary(const struct unbug_tensor *tensor, const double *limits, double *statistics,
+                      uint64_t *bins) {
     if (!walk_supports(tensor) || (bins && !has_exponents(tensor)))
         return -1;
     if (bins)
@@ -67,7 +69,8 @@ int32_t unbug_summary(const struct unbug_tensor *tensor, const double *limits, d
     return 0;
 }
 
-int32_t unbug_packed(const struct unbug_tensor *tensor, const double *limits, double *statistics, uint8_t *packed) {
+int32_t unbug_packed(const struct unbug_tensor *tensor, const double *limits, double *statistics,
+                     uint8_t *packed) {
     uint64_t bins[UNBUG_BINS];
     if (unbug_summary(tensor, limits, statistics, bins))
         return -1;
@@ -121,7 +124,8 @@ int32_t unbug_squares(const struct unbug_tensor *tensor, double *squares) {
     return 0;
 }
 
-int32_t unbug_difference(const struct unbug_tensor *after, const void *before, double *statistics, double *squares) {
+int32_t unbug_difference(const struct unbug_tensor *after, const void *before, double *statistics,
+                         double *squares) {
     const struct unbug_tensor other = {.data = before, .elements = after->elements, .type = after->type};
     struct summary summary;
     struct walk now, then;

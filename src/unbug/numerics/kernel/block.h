@@ -105,7 +105,8 @@ static void ISA(exponents32)(const float *x, int64_t n, uint8_t *to) {
 #endif
 }
 
-/* The same of double, less `base`; byte 0 for exponent 0. Returns how many do not fit, whose bytes mean nothing. */
+/* The same of double, less `base`; byte 0 for exponent 0. Returns how many do not fit, whose bytes mean
+ * nothing. */
 static int64_t ISA(exponents64)(const double *x, int64_t n, int base, uint8_t *to) {
     int64_t outside = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -141,8 +142,8 @@ static void ISA(window)(const uint8_t *bytes, int64_t n, int first, uint64_t *co
     }
 }
 
-/* Count the bytes that are none of `first`..`first` + `width` - 1, the zeros among them together and the others one
- * by one; n in GRANULEs. Returns how many others there were. */
+/* Count the bytes that are none of `first`..`first` + `width` - 1, the zeros among them together and the
+ * others one by one; n in GRANULEs. Returns how many others there were. */
 static int64_t ISA(strays)(const uint8_t *bytes, int64_t n, int first, int width, uint64_t *counts) {
     const vb low = vb_all((uint8_t)first), size = vb_all((uint8_t)width);
     uint64_t zeros = 0, others = 0;
@@ -233,7 +234,8 @@ static void ISA(replace32)(const float *x, int64_t n, float kept, float *to, int
     *nans += nan, *infs += inf;
 }
 
-static void ISA(replace64)(const double *x, int64_t n, double kept, double *to, int64_t *nans, int64_t *infs) {
+static void ISA(replace64)(const double *x, int64_t n, double kept, double *to, int64_t *nans,
+                           int64_t *infs) {
     const uint64_t top = 0x7ff0000000000000u;
     int64_t nan = 0, inf = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -275,44 +277,4 @@ static const struct passes ISA(passes) = {
     .replace64 = ISA(replace64),
 };
 
-#undef ISA
-#undef ISA_NAME
-#undef NO_WINDOW
-#undef HAS_PLANES
-#undef VF
-#undef VD
-#undef VB
-#undef BITS
-#undef PART
-#undef vf
-#undef vd
-#undef vu
-#undef vb
-#undef vf_load
-#undef vf_store
-#undef vf_min
-#undef vf_max
-#undef vu_magnitude
-#undef vu_min
-#undef vu_store
-#undef vd_all
-#undef vd_load
-#undef vd_store
-#undef vd_low
-#undef vd_high
-#undef vd_add
-#undef vd_sub
-#undef vd_fma
-#undef vd_min
-#undef vd_max
-#undef vd_magnitude
-#undef vd_sum
-#undef vb_all
-#undef vb_load
-#undef vb_store
-#undef vb_count
-#undef vb_mask
-#undef vb_outside
-#undef vb_zeros
-#undef vb_sum
-#undef vb_exponents
+#include "lanes_undo.h"

@@ -1,8 +1,8 @@
 /* Counting exponents: a byte for each element, then bytes are counted.
  *
- * Two ways, each slow where the other is fast. Comparing with WINDOW neighbouring exponents costs the same for all
- * bytes inside the window, and much for one outside it; counting in tables costs the same for every byte. What has
- * been counted so far tells which of them suits the next block.
+ * Two ways, each slow where the other is fast. Comparing with WINDOW neighbouring exponents costs the same
+ * for all bytes inside the window, and much for one outside it; counting in tables costs the same for every
+ * byte. What has been counted so far tells which of them suits the next block.
  */
 #include "exponents.h"
 

@@ -1,7 +1,8 @@
-/* The C interface of unbug's kernel: statistics and exponent counts of a tensor's memory, in one pass over it.
+/* The C interface of unbug's kernel: statistics and exponent counts of a tensor, in one pass over it.
  *
- * No other header is needed, neither Python's nor torch's. Nothing here allocates, locks, or keeps anything between
- * calls but the choice of the instruction set; every function may be called from any number of threads.
+ * No other header is needed, neither Python's nor torch's. Nothing here allocates, locks, or keeps anything
+ * between calls but the choice of the instruction set; every function may be called from any number of
+ * threads.
  */
 #ifndef UNBUG_KERNEL_H
 #define UNBUG_KERNEL_H
@@ -18,8 +19,16 @@
 #define UNBUG_ABI 1
 
 enum unbug_type {
-    UNBUG_F32, UNBUG_F64, UNBUG_F16, UNBUG_BF16,
-    UNBUG_U8, UNBUG_I8, UNBUG_I16, UNBUG_I32, UNBUG_I64, UNBUG_BOOL,
+    UNBUG_F32,
+    UNBUG_F64,
+    UNBUG_F16,
+    UNBUG_BF16,
+    UNBUG_U8,
+    UNBUG_I8,
+    UNBUG_I16,
+    UNBUG_I32,
+    UNBUG_I64,
+    UNBUG_BOOL,
     UNBUG_TYPES
 };
 
@@ -61,8 +70,8 @@ UNBUG_API int32_t unbug_difference(const struct unbug_tensor *after, const void 
 /* The sum of squares in double. Returns 0 or -1. */
 UNBUG_API int32_t unbug_squares(const struct unbug_tensor *tensor, double *squares);
 
-/* The same for many tensors side by side: `statistics` has UNBUG_STATISTICS numbers a tensor. Returns how many
- * were supported; the others' statistics are NaN. */
+/* Statistics of many tensors, the elements of each side by side: `statistics` has room for UNBUG_STATISTICS
+ * numbers a tensor. Returns how many were supported; the others' statistics are NaN. */
 UNBUG_API int64_t unbug_summaries(int64_t count, const void *const *data, const int64_t *elements,
                                   const int32_t *types, double *statistics);
 

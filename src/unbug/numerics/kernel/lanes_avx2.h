@@ -51,7 +51,8 @@ static inline uint64_t ISA(outside)(__m256i e, __m256i base, __m256i width) {
 #define vb_zeros(e) vb_mask(_mm256_cmpeq_epi8(e, _mm256_setzero_si256()))
 static inline uint64_t ISA(bytes)(__m256i a) {
     const __m256i quarters = _mm256_sad_epu8(a, _mm256_setzero_si256());
-    const __m128i half = _mm_add_epi64(_mm256_castsi256_si128(quarters), _mm256_extracti128_si256(quarters, 1));
+    const __m128i half =
+        _mm_add_epi64(_mm256_castsi256_si128(quarters), _mm256_extracti128_si256(quarters, 1));
     return (uint64_t)_mm_cvtsi128_si64(half) + (uint64_t)_mm_extract_epi64(half, 1);
 }
 #define vb_sum(a) ISA(bytes)(a)

@@ -43,9 +43,12 @@
 /* Twice the bits puts the exponent into the top byte; picking every fourth byte brings them together. */
 static inline uint8x16_t ISA(exponents)(const float *x) {
     const uint32x4_t a = vreinterpretq_u32_f32(vld1q_f32(x)), b = vreinterpretq_u32_f32(vld1q_f32(x + 4));
-    const uint32x4_t c = vreinterpretq_u32_f32(vld1q_f32(x + 8)), d = vreinterpretq_u32_f32(vld1q_f32(x + 12));
-    const uint16x8_t low = vuzp2q_u16(vreinterpretq_u16_u32(vaddq_u32(a, a)), vreinterpretq_u16_u32(vaddq_u32(b, b)));
-    const uint16x8_t high = vuzp2q_u16(vreinterpretq_u16_u32(vaddq_u32(c, c)), vreinterpretq_u16_u32(vaddq_u32(d, d)));
+    const uint32x4_t c = vreinterpretq_u32_f32(vld1q_f32(x + 8)),
+                     d = vreinterpretq_u32_f32(vld1q_f32(x + 12));
+    const uint16x8_t low =
+        vuzp2q_u16(vreinterpretq_u16_u32(vaddq_u32(a, a)), vreinterpretq_u16_u32(vaddq_u32(b, b)));
+    const uint16x8_t high =
+        vuzp2q_u16(vreinterpretq_u16_u32(vaddq_u32(c, c)), vreinterpretq_u16_u32(vaddq_u32(d, d)));
     return vuzp2q_u8(vreinterpretq_u8_u16(low), vreinterpretq_u8_u16(high));
 }
 #define vb_exponents(x) ISA(exponents)(x)

@@ -5,9 +5,9 @@
 #include <stdint.h>
 
 enum {
-    BLOCK = 4096, /* elements: 16 kB of float32, next to their exponents and the count tables */
-    GRANULE = 64, /* what the widest loops step by */
-    WINDOW = 16,  /* exponents counted side by side */
+    BLOCK = 4096,  /* elements: 16 kB of float32, next to their exponents and the count tables */
+    GRANULE = 64,  /* what the widest loops step by */
+    WINDOW = 16,   /* exponents counted side by side */
     PLANES = 1024, /* bytes that bit planes step by */
 };
 
@@ -17,7 +17,8 @@ struct moments {
     int any_zero;
 };
 
-/* Bit planes of the counts of WINDOW exponents: of one, two, four and eight, by eights of them, then sixteens. */
+/* Bit planes of the counts of WINDOW exponents: of one, two, four and eight, by eights of them, then
+ * sixteens. */
 struct planes {
     uint8_t plane[2][4][64], sums[WINDOW][64];
     int32_t groups;
@@ -31,9 +32,11 @@ struct passes {
     double (*squares64)(const double *, int64_t);
     void (*exponents32)(const float *, int64_t, uint8_t *);
     int64_t (*exponents64)(const double *, int64_t, int, uint8_t *);
-    void (*window)(const uint8_t *, int64_t, int, uint64_t *); /* this and the next: NULL where tables are faster */
+    void (*window)(const uint8_t *, int64_t, int,
+                   uint64_t *); /* this and the next: NULL where tables are faster */
     int64_t (*strays)(const uint8_t *, int64_t, int, int, uint64_t *);
-    void (*planes_add)(struct planes *, const uint8_t *, int64_t, int, uint64_t *); /* NULL: the window is faster */
+    void (*planes_add)(struct planes *, const uint8_t *, int64_t, int,
+                       uint64_t *); /* NULL: the window is faster */
     void (*planes_flush)(struct planes *, int, uint64_t *);
     void (*widen_f16)(const uint16_t *, int64_t, float *);
     void (*widen_bf16)(const uint16_t *, int64_t, float *);

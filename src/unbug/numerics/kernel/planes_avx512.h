@@ -1,9 +1,10 @@
-/* Counting 16 neighbouring bytes by bit planes: a table look-up turns each byte into one bit of 16, and carry-save
- * adders count these bits for 512 bytes at a time, some two operations for each and each eight of them.
+/* Counting 16 neighbouring bytes by bit planes: a table look-up turns each byte into one bit of 16, and
+ * carry-save adders count these bits for 512 bytes at a time, some two operations for each and each eight of
+ * them.
  *
  * After Harley and Seal; see Mula, Kurz, Lemire 2018, "Faster population counts using AVX2 instructions", The
- * Computer Journal 61(1), and Klarqvist, Mula, Lemire 2021, "Efficient computation of positional population counts
- * using SIMD instructions", Concurrency and Computation 33(17).
+ * Computer Journal 61(1), and Klarqvist, Mula, Lemire 2021, "Efficient computation of positional population
+ * counts using SIMD instructions", Concurrency and Computation 33(17).
  */
 
 /* Full adder: the sum of three bits is *low + 2 *high. `low` may be one of the three. */
@@ -17,7 +18,7 @@ struct planes_eight {
     __m512i ones, twos, fours, eights;
 };
 
-static inline struct planes_eight planes_load(const uint8_t (*from)[64]) {
+static inline struct planes_eight planes_load(uint8_t (*from)[64]) {
     return (struct planes_eight){_mm512_loadu_si512(from[0]), _mm512_loadu_si512(from[1]),
                                  _mm512_loadu_si512(from[2]), _mm512_loadu_si512(from[3])};
 }
@@ -60,8 +61,10 @@ static void planes_flush_avx512(struct planes *from, int first, uint64_t *counts
 }
 
 /* n is a multiple of PLANES. */
-static void planes_add_avx512(struct planes *to, const uint8_t *bytes, int64_t n, int first, uint64_t *counts) {
-    const __m512i base = _mm512_set1_epi8((char)first), past = _mm512_set1_epi8(0x70), one = _mm512_set1_epi8(1);
+static void planes_add_avx512(struct planes *to, const uint8_t *bytes, int64_t n, int first,
+                              uint64_t *counts) {
+    const __m512i base = _mm512_set1_epi8((char)first), past = _mm512_set1_epi8(0x70),
+                  one = _mm512_set1_epi8(1);
     const __m512i table_low = _mm512_broadcast_i32x4(_mm_set_epi64x(0, (int64_t)0x8040201008040201));
     const __m512i table_high = _mm512_broadcast_i32x4(_mm_set_epi64x((int64_t)0x8040201008040201, 0));
     struct planes_eight low = planes_load(to->plane[0]), high = planes_load(to->plane[1]);

@@ -1,9 +1,9 @@
 /* The statistics of a tensor from those of its blocks.
  *
- * Accuracy: a block's sums are taken in double around the mean so far; where too much of them cancels, once more
- * around the block's own mean. Blocks merge as in Chan, Golub, LeVeque 1983, "Algorithms for computing the sample
- * variance", The American Statistician 37(3), with mean and m2 each held as the unevaluated sum of two doubles
- * (Dekker 1971), so that neither the order of the blocks nor their number costs digits.
+ * Accuracy: a block's sums are taken in double around the mean so far; where too much of them cancels, once
+ * more around the block's own mean. Blocks merge as in Chan, Golub, LeVeque 1983, "Algorithms for computing
+ * the sample variance", The American Statistician 37(3), with mean and m2 each held as the unevaluated sum of
+ * two doubles (Dekker 1971), so that neither the order of the blocks nor their number costs digits.
  */
 #include "summary.h"
 

@@ -14,18 +14,18 @@ enum {
 
 struct summary {
     const struct passes *isa;
-    const double *limits;       /* NULL: nothing saturates */
-    uint64_t *bins;             /* NULL: exponents are not counted */
+    const double *limits; /* NULL: nothing saturates */
+    uint64_t *bins;       /* NULL: exponents are not counted */
     int64_t finite, zeros, nans, infs, saturated;
-    double mean, mean_rest;     /* the mean is the sum of both; m2 likewise */
+    double mean, mean_rest; /* the mean is the sum of both; m2 likewise */
     double m2, m2_rest;
     double low, high;
-    int first;                  /* exponent at which the windows begin; -1: tables are used */
-    int windows;                /* how many, side by side */
-    int rest;                   /* blocks until the window is tried again */
-    int tabled;                 /* whether the tables hold counts */
-    int base;                   /* of double: the exponent that byte 0 would have */
-    uint64_t *bytes;            /* counts of bytes: the bins, or `narrow` where these are more than 256 */
+    int first;       /* exponent at which the windows begin; -1: tables are used */
+    int windows;     /* how many, side by side */
+    int rest;        /* blocks until the window is tried again */
+    int tabled;      /* whether the tables hold counts */
+    int base;        /* of double: the exponent that byte 0 would have */
+    uint64_t *bytes; /* counts of bytes: the bins, or `narrow` where these are more than 256 */
     uint64_t narrow[256];
     int planed;                 /* how many of the planes hold counts */
     struct planes planes[MOST]; /* this and the tables are not cleared before they are used */

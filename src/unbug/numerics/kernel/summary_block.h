@@ -3,9 +3,11 @@
 #define TYPED(name, bits) JOIN(name, bits)
 #define OF(name) TYPED(name, BITS)
 
-/* The sums of a block of any length: what is left of the last granule is padded with the shift itself, which adds
- * nothing to them. The shift lies between the smallest and the largest element so far, so min and max stand. */
-static void OF(moments_of)(const struct summary *to, const REAL *x, int64_t n, REAL shift, struct moments *out) {
+/* The sums of a block of any length: what is left of the last granule is padded with the shift itself, which
+ * adds nothing to them. The shift lies between the smallest and the largest element so far, so min and max
+ * stand. */
+static void OF(moments_of)(const struct summary *to, const REAL *x, int64_t n, REAL shift,
+                           struct moments *out) {
     const int64_t whole = n - n % GRANULE;
     struct moments last;
     if (whole)
@@ -24,7 +26,8 @@ static void OF(moments_of)(const struct summary *to, const REAL *x, int64_t n, R
     }
 }
 
-/* Squares of the block leave the range of double: the mean by parts of the elements, m2 if it can be had at all. */
+/* Squares of the block leave the range of double: the mean by parts of the elements, m2 if it can be had at
+ * all. */
 static void OF(far_apart)(const REAL *x, int64_t n, double *mean, double *m2) {
     *mean = *m2 = 0;
     for (int64_t i = 0; i < n; i++)

@@ -24,10 +24,10 @@ void walk_begin(struct walk *walk, const struct passes *isa, const struct unbug_
     memset(walk->at, 0, sizeof walk->at);
 }
 
-#define EACH(kind)                                                   \
-    for (int64_t i = 0; i < size; i++) {                             \
-        memcpy(to + i * sizeof(kind), from + i * stride, sizeof(kind)); \
-    }                                                                \
+#define EACH(kind)                                                                                           \
+    for (int64_t i = 0; i < size; i++) {                                                                     \
+        memcpy(to + i * sizeof(kind), from + i * stride, sizeof(kind));                                      \
+    }                                                                                                        \
     break
 
 /* Copy n elements side by side from where the walk stands. */
@@ -41,10 +41,14 @@ static void gather(struct walk *walk, int64_t n, uint8_t *to) {
             from += walk->at[d] * tensor->strides[d] * width;
         const int64_t left = tensor->sizes[last] - walk->at[last], size = left < n ? left : n;
         switch (width) {
-        case 1: EACH(uint8_t);
-        case 2: EACH(uint16_t);
-        case 4: EACH(uint32_t);
-        default: EACH(uint64_t);
+        case 1:
+            EACH(uint8_t);
+        case 2:
+            EACH(uint16_t);
+        case 4:
+            EACH(uint32_t);
+        default:
+            EACH(uint64_t);
         }
         to += size * width, n -= size, walk->at[last] += size;
         for (int d = last; d > 0 && walk->at[d] == tensor->sizes[d]; d--)
@@ -65,18 +69,23 @@ static void widen(const struct walk *walk, const uint16_t *from, int64_t n, floa
     }
 }
 
-#define CONVERT(kind)                           \
-    for (int64_t i = 0; i < n; i++)             \
-        to[i] = (double)((const kind *)from)[i]; \
+#define CONVERT(kind)                                                                                        \
+    for (int64_t i = 0; i < n; i++)                                                                          \
+        to[i] = (double)((const kind *)from)[i];                                                             \
     return
 
 static void integers(int32_t type, const void *from, int64_t n, double *to) {
     switch (type) {
-    case UNBUG_I8: CONVERT(int8_t);
-    case UNBUG_I16: CONVERT(int16_t);
-    case UNBUG_I32: CONVERT(int32_t);
-    case UNBUG_I64: CONVERT(int64_t);
-    default: CONVERT(uint8_t);
+    case UNBUG_I8:
+        CONVERT(int8_t);
+    case UNBUG_I16:
+        CONVERT(int16_t);
+    case UNBUG_I32:
+        CONVERT(int32_t);
+    case UNBUG_I64:
+        CONVERT(int64_t);
+    default:
+        CONVERT(uint8_t);
     }
 }
 
