@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+import functools
 import linecache
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import CodeType, FunctionType, ModuleType
 
 __all__ = ["TapError", "compiled", "imported_names", "nested", "parsed", "source_of"]
@@ -65,27 +66,62 @@ def imported_names(function: FunctionType, definition: ast.FunctionDef) -> Seque
     for names in (modules, [*modules, *foreign], ()):
         if _same(compiled(definition, original, names), original):
             return names
-    declared = _declared(original.co_filename)
-    if _same(compiled(definition, original, declared), original):
-        return declared
+    for declared in (_declared, _declared_whole):
+        names = declared(original.co_filename)
+        if _same(compiled(definition, original, names), original):
+            return names
     raise TapError("its source is not what was compiled")
 
 
+@functools.lru_cache(maxsize=2)
 def _declared(path: str) -> list[str]:
-    """All names that a file imports outside functions and classes. Slow: the whole file is parsed."""
+    """All names that a file imports outside functions and classes, as its lines look."""
+    names: list[str] = []
+    for statement in _imports(linecache.getlines(path)):
+        try:
+            node = ast.parse(statement).body[0]
+        except (SyntaxError, IndexError):  # a line of a text that looks like one
+            continue
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names += _bound(node)
+    return names
+
+
+def _declared_whole(path: str) -> list[str]:
+    """The same, by the grammar. Slow: the whole file is parsed."""
     names: list[str] = []
     waiting: list[ast.AST] = [ast.parse("".join(linecache.getlines(path)))]
     while waiting:
         for node in ast.iter_child_nodes(waiting.pop()):
             if isinstance(node, (ast.Import, ast.ImportFrom)):
-                names += [
-                    (alias.asname or alias.name).partition(".")[0]
-                    for alias in node.names
-                    if alias.name != "*"
-                ]
+                names += _bound(node)
             elif isinstance(node, (ast.If, ast.Try, ast.With, ast.For, ast.While, ast.ExceptHandler)):
                 waiting.append(node)
     return names
+
+
+def _bound(node: ast.Import | ast.ImportFrom) -> list[str]:
+    return [(alias.asname or alias.name).partition(".")[0] for alias in node.names if alias.name != "*"]
+
+
+def _imports(lines: Sequence[str]) -> Iterator[str]:
+    """The texts of import statements at the top of a file, in its `if`s and `try`s too.
+
+    To parse the file would be twenty times slower: most of it is functions and classes.
+    """
+    inside, at = False, 0
+    while at < len(lines):
+        line = lines[at].strip()
+        if lines[at][:1] not in " \t)#\n":
+            inside = line.startswith(("def ", "class ", "async ", "@"))
+        if not inside and line.startswith(("import ", "from ")):
+            begun = at
+            while at < len(lines) - 1 and (
+                lines[at].rstrip().endswith("\\") or ("(" in line and ")" not in lines[at])
+            ):
+                at += 1
+            yield "".join(lines[begun : at + 1]).strip()
+        at += 1
 
 
 def _names(code: CodeType) -> set[str]:
