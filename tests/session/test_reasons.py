@@ -29,8 +29,8 @@ CASES = {
         Ending(
             state=FAILED,
             exit_code=1,
-            error="RuntimeError: [enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate "
-            "memory: you tried to allocate 400000000000000 bytes.",
+            error="RuntimeError: [enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't "
+            "allocate memory: you tried to allocate 400000000000000 bytes.",
         ),
         {},
         "out-of-memory",
