@@ -48,6 +48,8 @@ __all__ = [
 KEYS = ("group", "training", "phase", "step", "micro", "t_ns", "user_step")
 MAX_BLOCK_ROWS = 65536
 MAX_WIDTH = 65535
+MOST_VALUES = 1 << 20
+"""In a block, unless 64 rows have more."""
 _LEVELS_FROM = 1024
 """Rows from which a block of one group has levels."""
 
@@ -69,7 +71,7 @@ COUNTS = np.dtype(
 
 def block_rows(width: int) -> int:
     """Rows in a full block: fewer for wide groups, so that a block stays small in memory."""
-    return max(64, min(MAX_BLOCK_ROWS, (1 << 20) // max(width, 1)))
+    return max(64, min(MAX_BLOCK_ROWS, MOST_VALUES // max(width, 1)))
 
 
 def counts_of(rows: Rows, width: int) -> NDArray[Any]:
@@ -175,6 +177,7 @@ def check_index(index: NDArray[Any], file_size: int) -> None:
         (ends > file_size).any()
         or (heads > index["length"]).any()
         or (index["rows"] > MAX_BLOCK_ROWS).any()
+        or (values * index["rows"] > np.maximum(64 * values, MOST_VALUES)).any()
         or (index["rows"] == 0).any()
         or (index["width"] > MAX_WIDTH).any()
         or (index["levels"] > index["rows"][:, None]).any()

@@ -10,7 +10,7 @@ from typing import Any
 
 from unbug.store.frames import MAX_PAYLOAD, FormatError, FrameKind, frame, inflate
 
-__all__ = ["Line", "decode_events", "encode_events", "event_kind", "event_line", "plain"]
+__all__ = ["Line", "decode_events", "encode_events", "event_kind", "event_line", "event_size", "plain"]
 
 _SQUEEZE_ABOVE = 256
 
@@ -60,6 +60,14 @@ def encode_events(lines: Iterable[str], *, kind: str = "") -> bytes:
 def event_kind(payload: bytes | memoryview) -> str:
     """The one kind a frame holds; empty if several."""
     return bytes(payload[1 : 1 + payload[0]]).decode("utf-8", "replace") if len(payload) else ""
+
+
+def event_size(payload: bytes | memoryview) -> int:
+    """Bytes of a frame once it is inflated, as it says."""
+    if len(payload) < 5 or len(payload) < 5 + payload[0]:
+        return 0
+    start = 5 + payload[0]
+    return int.from_bytes(payload[start - 4 : start], "little") or len(payload)
 
 
 def decode_events(payload: bytes | memoryview) -> Sequence[Line]:

@@ -177,6 +177,8 @@ def decode_rows(payload: bytes | memoryview) -> tuple[int, Rows]:
         FormatError: it is damaged.
     """
     width, keys, user_step, position = _decode_head(payload)
+    if not width:  # Keys alone may be a thousand times as long as what they were squeezed to.
+        raise FormatError("a frame of rows has no values")
     if len(payload) - position != 8 * width * len(keys):
         raise FormatError("a frame of rows has the wrong length")
     values = np.frombuffer(payload, "<f8", width * len(keys), position).reshape(len(keys), width)

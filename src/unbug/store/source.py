@@ -10,7 +10,7 @@ import numpy as np
 from unbug.store.access import Where
 from unbug.store.cache import Cache
 from unbug.store.definitions import CLASS_OF, Definitions
-from unbug.store.eventlog import Line, decode_events, event_kind
+from unbug.store.eventlog import Line, decode_events, event_kind, event_size
 from unbug.store.frames import FormatError
 from unbug.store.rows import Rows
 from unbug.store.tail import Part, Sorted
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from unbug.store.segment import Segment
 
 __all__ = ["Source"]
+
+MAX_EVENTS = 1 << 30
+"""Bytes of events, inflated, that are taken in at a time."""
 
 
 class Source:
@@ -209,6 +212,7 @@ class Source:
             if "e" not in self._files.covered[number]:
                 payloads.extend(tail.events)
         fresh: dict[int, Any] = {}
+        taken = 0
         for payload in payloads:
             of = event_kind(payload)
             known = self._lines.get(id(payload))
@@ -218,6 +222,9 @@ class Source:
                 continue
             if known is None:
                 try:
+                    taken += event_size(payload)
+                    if taken > MAX_EVENTS:
+                        raise FormatError("there are more events than a run has")
                     known = (payload, decode_events(payload))
                 except FormatError as error:
                     self._files.fault(str(error))

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["WriterFiles"]
 
+MAX_DEFINITIONS = 256 << 20
+"""Bytes of definitions, inflated: a million tensors have 100 MB."""
 _TRIES = 20
 
 
@@ -39,7 +41,7 @@ class WriterFiles:
         self.event_segments: dict[SegmentName, EventSegment] = {}
         self.logs: dict[int, LogTail] = {}
         self.covered: dict[int, frozenset[str]] = {}
-        self._defined_to = 0
+        self._defined_to, self._defined_bytes = 0, 0
         self._faults: dict[str, None] = {}
 
     @property
@@ -87,6 +89,10 @@ class WriterFiles:
             return False
         for end, kind, payload in scan(data, start):  # noqa: B007 - where it stopped
             if kind == FrameKind.DEFINITIONS:
+                self._defined_bytes += len(payload)
+                if self._defined_bytes > MAX_DEFINITIONS:
+                    self.fault(f"{DEFINITIONS}: it defines more than a run has")
+                    break
                 try:
                     self.definitions.take(payload)
                 except FormatError as error:
