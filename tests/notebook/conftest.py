@@ -28,6 +28,7 @@ def executed(cells, runs):
     client = NotebookClient(
         notebook,
         timeout=120,
+        startup_timeout=180,
         kernel_name="python3",
         allow_errors=True,
         resources={"metadata": {"path": str(runs.parent)}},
@@ -60,7 +61,7 @@ class Kernel:
     def _connect(self):
         client = self.manager.client()
         client.start_channels()
-        client.wait_for_ready(timeout=60)
+        client.wait_for_ready(timeout=180)
         return client
 
     def send(self, code):

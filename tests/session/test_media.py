@@ -451,3 +451,15 @@ def test_a_child_process_logs_into_the_run(place):
     with place.open() as view:
         (item,) = view.media()
         assert item.name == "of the child" and opened(item).shape == (4, 4, 1)
+
+
+def test_a_packed_run_has_its_media(run, tmp_path):
+    from unbug.store import pack_run
+
+    run.log({"image": unbug.Image(GREY), "text": unbug.Text("hello")})
+    run.close()
+    pack_run(run.path, tmp_path / "run.unbug")
+    with unbug.open(tmp_path / "run.unbug") as view:
+        image, text = view.media()
+        assert image.kept and opened(image).shape == (6, 8, 1)
+        assert text.text() == "hello"
