@@ -159,7 +159,12 @@ def test_what_is_not_finite_is_seen(run):
 
 def test_a_list_is_a_batch(run):
     run.log({"two": [unbug.Image(GREY, caption="a"), unbug.Image(COLOR, caption="b")]})
-    assert [(item.index, item.fields["of"], item.caption) for item in kept(run)] == [(0, 2, "a"), (1, 2, "b")]
+    run.log({"many": [PIL.Image.fromarray(GREY)] * 30})
+    items = kept(run)
+    two = [item for item in items if item.name == "two"]
+    assert [(item.index, item.fields["of"], item.caption) for item in two] == [(0, 2, "a"), (1, 2, "b")]
+    many = [item for item in items if item.name == "many"]
+    assert [(item.index, item.fields["of"]) for item in many] == [(index, 30) for index in range(16)]
 
 
 def test_the_value_is_taken_at_the_call(run):

@@ -138,12 +138,18 @@ def as_media(value: Any) -> list[Media] | None:
     """
     if isinstance(value, _WRAPPERS):
         return [value]
-    if isinstance(value, list | tuple) and value and all(isinstance(one, _WRAPPERS) for one in value):
-        return list(value)
+    if isinstance(value, list | tuple):
+        found: list[Media] = []
+        for one in value:
+            made = None if isinstance(one, list | tuple) else as_media(one)
+            if made is None:
+                return None
+            found += made
+        return found or None
     for base in type(value).__mro__:
-        made = _OF_LIBRARY.get((base.__module__.partition(".")[0], base.__name__))
-        if made is not None:
-            return [made(value)]
+        kind = _OF_LIBRARY.get((base.__module__.partition(".")[0], base.__name__))
+        if kind is not None:
+            return [kind(value)]
     return None
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["UserLog"]
 
+MOST_OF_BATCH = 16
 MAX_SHAPES = 256
 """Sets of names that are kept as groups of their own; a program that logs random subsets has more."""
 _PLACE = Place(path="loop", kind="loop")
@@ -123,10 +124,10 @@ class UserLog:
 
 
 def _numbered(pieces: list[Piece]) -> list[Piece]:
-    """A list of media is a batch, as an array with a first axis is."""
+    """A list of media is a batch, as an array with a first axis is; as many of it are kept."""
     return [
         replace(piece, fields={**piece.fields, "index": index, "of": len(pieces)})
-        for index, piece in enumerate(pieces)
+        for index, piece in enumerate(pieces[:MOST_OF_BATCH])
     ]
 
 
