@@ -2,9 +2,10 @@
 
 Why it matters: accuracy looks high, and is exactly that of a program without a model; the rare class, for
     which such models are mostly made, is never found.
-How it decides: at the end of the training, in the recorded training calls of its later half, accuracy equals
-    the share of the most frequent class in at least `share` of those that had more than one class (`rows`
-    of them at least), and the most frequent class has at least `majority` of the examples.
+How it decides: at the end of the training, in the recorded calls of the loss in its later half, accuracy
+    equals the share of the most frequent class in at least `share` of those that had more than one class
+    (`rows` calls in training at least, or `evaluations` in evaluation), and the most frequent class has at
+    least `majority` of the examples.
 When it is wrong: a training that was ended before it had learned anything.
 What to do: weigh the classes in the loss (`pos_weight`, `weight`), draw the rare ones more often
     (`WeightedRandomSampler`), and measure recall or balanced accuracy in place of accuracy.
@@ -19,7 +20,9 @@ import numpy as np
 from unbug.detect.contract import (
     Bilingual,
     Finding,
+    Phase,
     Severity,
+    Track,
     Window,
     detector,
     evaluated,
@@ -38,6 +41,9 @@ class Thresholds:
     share: float = threshold(
         0.95, unit="of the calls", low=0.5, high=1.0, why="dropout lets single ones differ"
     )
+    evaluations: int = threshold(
+        3, unit="evaluations with several classes", low=2, high=10**6, why="they have more examples"
+    )
     rows: int = threshold(10, unit="calls with several classes", low=3, high=10**6, why="fewer may be chance")
 
 
@@ -54,16 +60,11 @@ class Thresholds:
     confidence=0.85,
 )
 def find(window: Window, at: Thresholds) -> Iterator[Finding]:
-    evaluations = {id(track.where) for track in evaluated(window, "call.accuracy")}
-    accuracies = [track for track in window.read("call.accuracy") if id(track.where) not in evaluations]
-    for majority in window.read("call.majority"):
-        accuracy = next((t for t in accuracies if t.where.source == majority.where.source), None)
-        if accuracy is None:
-            continue
+    for accuracy, majority, rows in _measured(window, at):
         steps, right, most = joined(accuracy, majority)
         known = np.isfinite(right) & np.isfinite(most) & (most < 1)
         late = np.flatnonzero(known & (2 * steps >= window.steps))
-        if len(late) < at.rows or most[late].mean() < at.majority:
+        if len(late) < rows or most[late].mean() < at.majority:
             continue
         same = np.abs(right[late] - most[late]) < 1e-6
         if same.mean() < at.share:
@@ -88,6 +89,17 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         return
 
 
+def _measured(window: Window, at: Thresholds) -> Iterator[tuple[Track, Track, int]]:
+    """Accuracy, share of the most frequent class, and how many rows are enough: in training, in evaluation."""
+    free = {id(track) for track in evaluated(window, "call.accuracy")}
+    for phase, rows in ((None, at.rows), (Phase.EVAL, at.evaluations)):
+        accuracies = {track.where: track for track in window.read("call.accuracy", phase=phase)}
+        for majority in window.read("call.majority", phase=phase):
+            accuracy = accuracies.get(majority.where)
+            if accuracy is not None and (id(accuracy) in free) is (phase is Phase.EVAL):
+                yield accuracy, majority, rows
+
+
 _LEARNS = [0.9] * 10 + [0.95, 0.91] * 5
 CASES = (
     fires(
@@ -100,6 +112,22 @@ CASES = (
         "batches without the rare class between",
         call__accuracy={"loss": [0.9, 1.0] * 20},
         call__majority={"loss": [0.9, 1.0] * 20},
+    ),
+    fires(
+        "seen in evaluation only",
+        evaluation={
+            "call.accuracy": {"loss": {1: 0.3, 2: 0.98, 3: 0.98, 4: 0.98}},
+            "call.majority": {"loss": dict.fromkeys((1, 2, 3, 4), 0.98)},
+        },
+        loss__value={"loss": [1.0] * 4},
+    ),
+    silent(
+        "two evaluations",
+        evaluation={
+            "call.accuracy": {"loss": {1: 0.3, 2: 0.9, 3: 0.98, 4: 0.98}},
+            "call.majority": {"loss": dict.fromkeys((1, 2, 3, 4), 0.98)},
+        },
+        loss__value={"loss": [1.0] * 5},
     ),
     silent(
         "one batch short",
