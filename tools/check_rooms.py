@@ -53,7 +53,7 @@ ROOMS: Mapping[str, Room] = {
 FRONT: Mapping[str, tuple[str, ...]] = {
     "__init__.py": ("session", "notebook"),
     "__main__.py": ("cli", "errors"),
-    "hooks/child/sitecustomize.py": ("session",),
+    "hooks/child/_unbug_start.py": ("session",),
 }
 VERBS = {"run": "session", "open": "session"}
 
@@ -132,7 +132,7 @@ def check_file(file: Path, root: Path) -> Iterator[Violation]:
 
 def _front(found: Import, name: str) -> str | None:
     target = found.target.split(".")
-    if target[0] in sys.stdlib_module_names or target[0] in ("sitecustomize", "_unbug_torch"):
+    if target[0] in sys.stdlib_module_names or target[0] in ("sitecustomize", "_unbug_start", "_unbug_torch"):
         return None
     if target[0] != "unbug":
         return f"{name} imports {target[0]}, which is no standard library"
