@@ -90,7 +90,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
 
 
 def _measured(window: Window, at: Thresholds) -> Iterator[tuple[Track, Track, int]]:
-    """Accuracy, share of the most frequent class, and how many rows are enough: in training, in evaluation."""
+    """Accuracy, share of the most frequent class, rows that are enough: of training, of evaluation."""
     free = {id(track) for track in evaluated(window, "call.accuracy")}
     for phase, rows in ((None, at.rows), (Phase.EVAL, at.evaluations)):
         accuracies = {track.where: track for track in window.read("call.accuracy", phase=phase)}
