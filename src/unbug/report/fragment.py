@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from unbug.store.contract import Reader
     from unbug.types import Finding
 
-__all__ = ["findings_fragment", "run_fragment", "table_fragment", "tables_fragment"]
+__all__ = ["cell", "findings_fragment", "run_fragment", "table_fragment", "tables_fragment"]
 
 _MARKS = {Severity.ERROR: "✖ error", Severity.WARNING: "▲ warning", Severity.NOTE: "● note"}
 _PICTURES = 2
@@ -118,7 +118,7 @@ def table_fragment(table: pa.Table) -> str:
             tag(
                 "tr",
                 *(
-                    tag("td", _cell(value), class_=None if right else "left")
+                    tag("td", cell(value), class_=None if right else "left")
                     for value, right in zip(row, numeric, strict=True)
                 ),
             )
@@ -245,7 +245,8 @@ def _moves(picture: Chart) -> bool:
     return any(len(set(line.values)) > 1 for line in picture.lines)
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """A value of a table, cut to what a cell has room for."""
     if value is None:
         return "–"
     if isinstance(value, float):

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from unbug.errors import StoreError
+from unbug.report.fragment import cell
 from unbug.report.markup import Markup, table, tag, text
-from unbug.report.words import clean, count, number
+from unbug.report.words import count, number
 
 if TYPE_CHECKING:
     from unbug.store import MediaItem
@@ -119,7 +120,7 @@ def _table(item: MediaItem) -> Markup:
     return tag(
         "div",
         _caption(item),
-        table(names, [[_cell(value) for value in row] for row in rows]),
+        table(names, [[cell(value) for value in row] for row in rows]),
         tag("small", size),
     )
 
@@ -153,15 +154,6 @@ def _histogram(item: MediaItem) -> Markup:
 
 def _caption(item: MediaItem) -> Markup | None:
     return tag("p", item.caption) if item.caption else None
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, float):
-        return number(value)
-    said = clean(str(value))
-    return said if len(said) <= 60 else said[:59] + "…"
 
 
 def _whole(value: Any) -> int:

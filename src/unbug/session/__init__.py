@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from unbug.session.command import run_command
     from unbug.session.framework import FrameworkRun
     from unbug.session.live import reaches
-    from unbug.session.media_data import Audio, Histogram, Table, Text
+    from unbug.session.media_data import Audio, Histogram, Text
     from unbug.session.media_images import Figure, Image
+    from unbug.session.media_table import Table
     from unbug.session.rules import rule_settings
     from unbug.session.session import Session
     from unbug.session.view import RunView, open_run
@@ -50,7 +51,7 @@ _HOME = {
     "Image": "media_images",
     "RunView": "view",
     "Session": "session",
-    "Table": "media_data",
+    "Table": "media_table",
     "Text": "media_data",
     "attach_child": "children",
     "attach_program": "begin",

@@ -9,8 +9,9 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from unbug.session.media_data import Audio, Histogram, Table, Text
+from unbug.session.media_data import Audio, Histogram, Text
 from unbug.session.media_images import Figure, Image
+from unbug.session.media_table import Table
 
 if TYPE_CHECKING:
     from pathlib import Path
