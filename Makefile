@@ -78,5 +78,5 @@ faults: $(READY) ## run the fault corpus and score the findings
 	@$(BIN)/python tools/faults.py
 
 clean: ## remove the environment and everything built
-	rm -rf $(VENV) build dist site $(DEMO) src/*.egg-info bench/results
+	rm -rf $(VENV) build dist site $(DEMO) src/*.egg-info src/unbug/numerics/_kernel.so bench/results
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
