@@ -17,9 +17,21 @@ from unbug.detect.engine import examine
 from unbug.detect.merge import merge
 from unbug.detect.order import first_to_fix
 from unbug.detect.recorded import windows
+from unbug.detect.sources import locate
 from unbug.errors import SettingError, UnknownRuleError
 from unbug.numerics import derive
-from unbug.types import STORED_STATISTICS, Event, Finding, Phase, Place, Series, Severity, Training, chinese
+from unbug.types import (
+    STORED_STATISTICS,
+    Event,
+    Finding,
+    Phase,
+    Place,
+    Series,
+    Severity,
+    Source,
+    Training,
+    chinese,
+)
 
 LOSS = Place(path="loss", kind="loss", training=0)
 LOOP = Place(path="loop", kind="loop", training=0)
@@ -322,3 +334,59 @@ def test_the_last_healthy_checkpoint_is_named():
     (found,) = diagnose(reader).findings
     assert found.advice.endswith("; the last healthy checkpoint: /out/3.pt at step 3")
     assert chinese(found.advice).endswith("；最近一个健康的检查点：/out/3.pt（第 3 步）")
+
+
+SOURCE = """import torch
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.enc: torch.nn.Module = torch.nn.Sequential(torch.nn.Linear(4, 4))
+        self.dec = torch.nn.Linear(4, 1)
+
+class Other:
+    def __init__(self):
+        self.out = None
+
+plain, other = torch.nn.Linear(4, 4), None
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("enc.0.weight", 6),  # of a library's class, in a library's class: the attribute of the user's
+        ("dec.weight", 7),
+        ("Net", 3),
+        ("out.weight", 3),  # no such attribute in the class: the class itself
+        ("plain.weight", 13),
+        ("unknown.weight", None),
+    ],
+)
+def test_a_place_is_found_in_the_source(path, line):
+    def told(path, kind, parent, source=None):
+        return {"path": path, "kind": kind, "parent": parent, "source": source, "shape": [4, 4], "new": 1}
+
+    places = [
+        told("Net", "module", None, ["t.py", 3]),
+        told("enc", "module", "Net"),
+        told("enc.0", "module", "enc"),
+        told("enc.0.weight", "parameter", "enc.0"),
+        told("dec", "module", "Net"),
+        told("dec.weight", "parameter", "dec"),
+        told("out", "module", "Net"),
+        told("out.weight", "parameter", "out"),
+        told("plain", "module", None),
+        told("plain.weight", "parameter", "plain"),
+        told("unknown", "module", None),
+        told("unknown.weight", "parameter", "unknown"),
+        {"what": "a later version says"},
+    ]
+    events = [event_of("places", places=places), event_of("source", training=-1, file="t.py", text=SOURCE)]
+    reader = MemoryReader(events=events)
+    (window,) = windows(reader)
+    finding = Finding(rule="X101", name="x", severity=Severity.NOTE, place=path, message="", advice="")
+    (located,) = locate([finding], window, reader)
+    assert located.source == (
+        None if line is None else Source(file="t.py", line=line, text=SOURCE.splitlines()[line - 1].strip())
+    )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -92,7 +93,12 @@ class _Recorded:
         )
 
     def places(self) -> Sequence[Place]:
-        return tuple(p for p in self._reader.places() if p.training in (self._training.number, -1))
+        """Those that have rows, and those that were only named."""
+        recorded = [p for p in self._reader.places() if p.training in (self._training.number, -1)]
+        known = {place.path for place in recorded}
+        named = [event.fields.get("places") or () for event in self.events() if event.kind == "places"]
+        rest = [one for one in map(_place, named[-1] if named else ()) if one is not None]
+        return (*recorded, *(place for place in rest if place.path not in known))
 
     def _series(self, name: str) -> list[Series]:
         if self._by_name is None:
@@ -144,6 +150,19 @@ class _Recorded:
             training=self._training.number,
             micros=points.micro[order],
         )
+
+
+def _place(told: Mapping[str, Any]) -> Place | None:
+    """A place as the `places` event tells it; None for what this version does not know."""
+    fields = {field.name for field in dataclasses.fields(Place)}
+    given = {name: value for name, value in told.items() if name in fields}
+    source = given.get("source")
+    try:
+        for name in ("shape", "aliases"):
+            given[name] = tuple(given.get(name) or ())
+        return Place(**given | {"source": (str(source[0]), int(source[1])) if source else None})
+    except (TypeError, ValueError, IndexError):
+        return None
 
 
 def _lasting(events: list[Event]) -> list[Event]:

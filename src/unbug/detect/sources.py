@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -22,20 +23,27 @@ def locate(findings: Iterable[Finding], window: Window, reader: Reader) -> list[
     lines = _Lines(reader)
     located = []
     for finding in findings:
-        source = finding.source or _of_place(finding.place, places) or _of_call(finding.place, window)
+        source = finding.source or _of_place(finding.place, places, lines) or _of_call(finding.place, window)
         located.append(replace(finding, source=None if source is None else lines.with_text(source)))
     return located
 
 
-def _of_place(path: str, places: dict[str, Place]) -> Source | None:
-    """Where the place was written: its own line, else that of the nearest module around it."""
+def _of_place(path: str, places: dict[str, Place], lines: _Lines) -> Source | None:
+    """Where the place was written: the class of the module, else the line of the nearest class around it that
+    assigns the attribute, else the line that assigns the variable."""
     seen: set[str] = set()
+    name = ""
     while path in places and path not in seen:
         seen.add(path)
         place = places[path]
         if place.source is not None:
-            return Source(file=place.source[0], line=place.source[1])
-        path = place.parent if place.parent is not None else path.rpartition(".")[0]
+            file, line = place.source
+            return Source(file=file, line=lines.attribute(file, line, name) if name else line)
+        name = path.rpartition(".")[2] if place.kind == "module" or not name else name
+        outer = place.parent if place.parent is not None else path.rpartition(".")[0]
+        if outer not in places:
+            return lines.variable(path)
+        path = outer
     return None
 
 
@@ -46,6 +54,10 @@ def _of_call(path: str, window: Window) -> Source | None:
             if file and line and (kind != "loss_call" or event.phase is not Phase.EVAL):
                 return Source(file=str(file), line=int(line))
     return None
+
+
+def _margin(text: str) -> int:
+    return len(text) - len(text.lstrip())
 
 
 _KINDS = {
@@ -65,6 +77,31 @@ class _Lines:
             file, text = event.fields.get("file"), event.fields.get("text")
             if isinstance(file, str) and isinstance(text, str):
                 self._texts[file] = text.splitlines()
+
+    def attribute(self, file: str, line: int, name: str) -> int:
+        """The line of a class, from its first one on, that assigns an attribute; the first one if none
+        does."""
+        lines = self._texts.get(file, [])
+        margin = _margin(lines[line - 1]) if 0 < line <= len(lines) else 0
+        pattern = re.compile(rf"\bself\.{re.escape(name)}\s*(:[^=]+)?=[^=]")
+        for number in range(line + 1, len(lines) + 1):
+            text = lines[number - 1]
+            if text.strip() and _margin(text) <= margin:
+                break
+            if pattern.search(text):
+                return number
+        return line
+
+    def variable(self, name: str) -> Source | None:
+        """The only line of the program that assigns a variable; None where there are several or none."""
+        pattern = re.compile(rf"(^|[;,]|\bas\b)\s*{re.escape(name)}\s*(=[^=]|,[^=()]*=[^=])")
+        found = [
+            Source(file=file, line=number)
+            for file, lines in self._texts.items()
+            for number, text in enumerate(lines, 1)
+            if pattern.search(text)
+        ]
+        return found[0] if len(found) == 1 and name.isidentifier() else None
 
     def with_text(self, source: Source) -> Source:
         if source.text:

@@ -71,7 +71,8 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             )
             if runs
             else Bilingual(
-                "use these layers, or leave them out of the optimizer", "使用这些层，或不要把它们交给优化器"
+                "use these layers, take no_grad off them, or leave them out of the optimizer",
+                "使用这些层，去掉其上的 no_grad，或不要把它们交给优化器",
             ),
             severity=None if runs else Severity.NOTE,
             steps=(again.since, step),
