@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 
 import pytest
 
@@ -269,6 +270,22 @@ def test_an_interrupt_leaves_nothing_behind(kernel, tmp_path):
         assert view.status.state.value == "interrupted"
         assert view.trainings[0].steps >= 50
     assert kernel.printed("%%unbug --quiet --name again\nprint(train(3) >= 0)") == "True"
+
+
+@pytest.mark.slow
+def test_a_notebook_that_waits_for_its_reader_does_not_hang(kernel, tmp_path):
+    kernel.printed("import os, time\nos.environ['UNBUG_HANG_S'] = '2'")
+    kernel.printed(SETUP)
+    kernel.printed("%unbug on --name idle")
+    kernel.printed("print(train(12))")
+    time.sleep(5)
+    kernel.printed("%unbug off")
+    kernel.printed("%%unbug --name busy\nprint(train(12))\ntime.sleep(5)")
+    with unbug.open("idle", dir=tmp_path / "runs") as view:
+        assert view.events("hang") == ()
+    with unbug.open("busy", dir=tmp_path / "runs") as view:
+        (hang,) = view.events("hang")
+        assert any("ipykernel" in line for lines in hang.fields["stacks"].values() for line in lines)
 
 
 @pytest.mark.slow

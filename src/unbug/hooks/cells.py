@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-__all__ = ["cell_name", "named_cells"]
+__all__ = ["cell_name", "in_shell", "named_cells"]
 
 _texts: dict[str, str] = {}
 
@@ -32,6 +32,11 @@ def cell_name(file: str) -> str | None:
 def named_cells() -> Mapping[str, str]:
     """Text, as it was typed, of each cell that was named so far."""
     return _texts
+
+
+def in_shell() -> bool:
+    """Whether IPython runs the program, line by line or cell by cell."""
+    return _shell() is not None
 
 
 def _shell() -> Any:

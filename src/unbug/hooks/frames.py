@@ -9,10 +9,10 @@ import os
 import sys
 from types import CodeType, FrameType
 
-from unbug.hooks.cells import cell_name
+from unbug.hooks.cells import cell_name, in_shell
 from unbug.hooks.contract import Frame
 
-__all__ = ["user_frame"]
+__all__ = ["user_frame", "waits_for_input"]
 
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _STDLIB = os.path.dirname(os.path.abspath(os.__file__))
@@ -52,6 +52,19 @@ def user_frame(depth: int = 1) -> Frame | None:
             return _describe(start)
         start = start.f_back
     return None
+
+
+def waits_for_input(frame: FrameType | None) -> bool:
+    """Whether a thread with this innermost frame is a notebook's that runs no cell: nothing of the program is
+    on its stack, and the next line is a person's to type."""
+    if not in_shell():
+        return False
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if _classify(name) and not name.rpartition(os.sep)[2].startswith("ipython"):  # its command
+            return False
+        frame = frame.f_back
+    return True
 
 
 def _describe(frame: FrameType) -> Frame:

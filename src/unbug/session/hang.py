@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
+from unbug.hooks import waits_for_input
+
 __all__ = ["FACTOR", "HangWatch", "stacks"]
 
 FACTOR = 20
@@ -78,7 +80,11 @@ class HangWatch:
         if silent < limit / 2 or now < self._next:
             return
         self._next = now + limit / 2 / _LOOKS
-        here = _place(sys._current_frames().get(threading.main_thread().ident or 0))
+        frame = sys._current_frames().get(threading.main_thread().ident or 0)
+        if waits_for_input(frame):
+            self._since = now
+            return
+        here = _place(frame)
         self._looks = self._looks + 1 if here == self._stood else 1
         self._stood = here
         if silent >= limit and self._looks >= _LEAST_LOOKS:
