@@ -46,3 +46,16 @@ def test_a_loss_that_is_not_finite_wakes(record):
     bad = [step for step, value in writer.read("loss.value") if not math.isfinite(value)]
     assert bad == list(range(2481, 2500))
     assert core.slept < 2500
+
+
+def test_a_program_without_an_optimizer_is_not_slept_through(record):
+    layer, inputs = nn.Linear(3, 1), torch.randn(8, 3)
+    with record() as writer:
+        for _ in range(1500):
+            layer(inputs).square().mean().backward()
+            with torch.no_grad():
+                for parameter in layer.parameters():
+                    parameter -= 0.001 * parameter.grad
+                    parameter.grad = None
+    assert writer.steps() == {0: 1500}
+    assert [step for step, _ in writer.read("loss.value")] == list(range(1500))

@@ -87,7 +87,8 @@ class Planner:
             self._allowed = budget.allowance_ns > 0
         else:
             items, self._allowed = budget.plan(looks.rotation, step)
-            if not items and not budget.first_steps(step) and core.hub is not None:
+            wakes = core.hub is not None and watched.training.primary is not None
+            if wakes and not items and not budget.first_steps(step):
                 core.asleep = budget.sleep()
                 if core.asleep:
                     core.asleep_before = True
