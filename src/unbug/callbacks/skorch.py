@@ -53,7 +53,8 @@ class UnbugCallback(Callback):  # type: ignore[misc]
     @property
     def run(self) -> Session | None:
         """The run while it is open, to log to."""
-        return self.run_.session
+        made: FrameworkRun | None = getattr(self, "run_", None)
+        return None if made is None else made.session
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **others: Any) -> None:  # noqa: N803
         """A fit begins."""
