@@ -53,7 +53,7 @@ def test_no_step_is_lost_or_doubled(place, kind):
     place.recorded(TRAIN, kind, env={"STOP": "25"}, options=("--quiet",), code=5)
     done = place.recorded(TRAIN, kind, options=("--resume", "auto"))
     assert done.stdout == bare
-    assert "unbug: goes on with run program, which was failed" in done.stderr
+    assert "unbug: goes on with run program, which had failed" in done.stderr
     assert [path.name for path in place.runs.iterdir() if not path.name.startswith(".")] == ["program"]
     with place.open() as view:
         points = view.read("loss.value")

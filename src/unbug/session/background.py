@@ -44,12 +44,17 @@ class Background:
         self._jobs.append(_Job(name, period_s, call))
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the thread; while the interpreter shuts down none can be, and that is told."""
         self._pid = os.getpid()
         self._wake.acquire()
         self._ended.acquire()
-        _alive.add(self)
-        _thread.start_new_thread(self._loop, ())
+        try:
+            _thread.start_new_thread(self._loop, ())
+        except RuntimeError as error:
+            self._pid = 0
+            self._faults.report("starting the thread", error)
+        else:
+            _alive.add(self)
 
     def stop(self, timeout_s: float = 1.0) -> bool:
         """End the thread after the job it is at; returns whether it has ended. Idempotent."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+import threading
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from unbug.settings import Settings
 
 __all__ = ["attach_program", "run"]
+
+_opening = threading.Lock()
+"""Of two threads that begin a run at once, one does, and the other is told."""
 
 
 def run(
@@ -73,17 +77,18 @@ def run(
         return Session(None, owns=False)
     from unbug.session.children import attach_child
 
-    parents = os.environ.get("UNBUG_RUN_PATH")
-    if parents and current.recording() is None and Path(parents).is_dir():
-        attach_child(parents)  # a child of a recorded program joins, even before it imports torch
-    open_one = current.recording()
-    if open_one is not None:
-        if current.is_of_command():
-            return Session(open_one, owns=False)
-        raise UsageError(
-            f"a run is open already, {open_one.path}; close it first or log to it: runs do not nest"
-        )
-    return Session(_begin(settings), owns=True)
+    with _opening:
+        parents = os.environ.get("UNBUG_RUN_PATH")
+        if parents and current.recording() is None and Path(parents).is_dir():
+            attach_child(parents)  # a child of a recorded program joins, even before it imports torch
+        open_one = current.recording()
+        if open_one is not None:
+            if current.is_of_command():
+                return Session(open_one, owns=False)
+            raise UsageError(
+                f"a run is open already, {open_one.path}; close it first or log to it: runs do not nest"
+            )
+        return Session(_begin(settings), owns=True)
 
 
 def attach_program() -> None:

@@ -12,7 +12,12 @@ from unbug.types import RunState
 __all__ = ["AUTO", "to_resume"]
 
 AUTO = "auto"
-_UNFINISHED = frozenset({RunState.FAILED, RunState.INTERRUPTED, RunState.KILLED, RunState.LOST})
+_UNFINISHED = {
+    RunState.FAILED: "had failed",
+    RunState.INTERRUPTED: "was interrupted",
+    RunState.KILLED: "was killed",
+    RunState.LOST: "was lost",
+}
 
 
 def to_resume(
@@ -43,7 +48,7 @@ def to_resume(
         return path
     for one in reversed(list_runs(directory)):
         if one.status.state in _UNFINISHED and _is_same(one.run.facts, facts):
-            say(f"unbug: goes on with run {one.path.name}, which was {one.status.state.value}")
+            say(f"unbug: goes on with run {one.path.name}, which {_UNFINISHED[one.status.state]}")
             return one.path
     say("unbug: no unfinished run of this program, arguments and folder to resume; this is a new one")
     return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -47,9 +48,13 @@ def run_processes(words: Sequence[str], *, settings: Settings) -> NoReturn:
     recording = open_recording(settings, name=_name(words), command=words, of_processes=True)
     current.begin(recording, of_command=True)
     seen: list[signal.Signals] = []
-    with _signals_held() as free:
+    if hasattr(signal, "sigwaitinfo") and hasattr(os, "posix_spawnp"):
+        with _signals_held() as free:
+            recording.start()
+            code = _wait(_start(words, free), seen)
+    else:
         recording.start()
-        code = _wait(_start(words, free), seen)
+        code = _run_elsewhere(words, seen)
     ending = _ending(code, seen)
     found = recording.close(ending)
     if code < 0:
@@ -108,6 +113,22 @@ def _wait(child: int, seen: list[signal.Signals]) -> int:
         if told.si_code != _BY_KERNEL:
             with suppress(ProcessLookupError):
                 os.kill(child, told.si_signo)
+
+
+def _run_elsewhere(words: Sequence[str], seen: list[signal.Signals]) -> int:
+    """The same where signals cannot be waited for (macOS, Windows): handlers pass them on, but for Ctrl-C,
+    which the terminal gives to both."""
+    child = subprocess.Popen(list(words), close_fds=False)
+
+    def note(number: int, frame: object) -> None:
+        seen.append(signal.Signals(number))
+        if number != signal.SIGINT:
+            child.send_signal(number)
+
+    for name in _PASSED_ON:
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:
+            signal.signal(getattr(signal, name), note)
+    return child.wait()
 
 
 def _ending(code: int, seen: Sequence[signal.Signals]) -> Ending:
