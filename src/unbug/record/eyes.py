@@ -1,12 +1,7 @@
-"""Further looks at a training, each by budget and none of them needed by another: what they share, and when.
-
-Each part that fails is told once, is off from then on, and leaves the others and the program alone.
-"""
+"""Further looks at a training, each by budget and none of them needed by another. Here those at its data."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
@@ -14,31 +9,28 @@ import torch
 
 from unbug.record.inputs import Features, feature_sums
 from unbug.record.loaders import loader_facts
-from unbug.record.rows import Later
 from unbug.record.rows_seen import RowsSeen, row_hashes
+from unbug.record.sight import TOLD_AT, Sight
+from unbug.record.stepeyes import StepEyes
 from unbug.record.tensors import first_tensor
 
 if TYPE_CHECKING:
-    from unbug.record.budget import Item
     from unbug.record.core import Core
 
 __all__ = ["Eyes"]
 
-_TOLD_AT = frozenset(mantissa * 10**power for power in range(10) for mantissa in (1, 2, 5))
-_NEVER = 1e9
-_MOST_LATE = 64
 _ROWS_SHARE = 0.05
 """Of the budget's share: what the hashes of rows may cost once the first steps are over."""
 _MOST_SPREAD = 64
 
 
 class Eyes:
-    """Called by the recorder where things happen, while it is awake."""
+    """Called by the recorder while it is awake. `steps` has the looks at gradients, graphs and modules."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._off: set[str] = set()
-        self._late: deque[Later] = deque()
+        self._sight = Sight(core)
+        self.steps = StepEyes(core, self._sight)
         self._features: dict[int, Features] = {}
         self._rows: dict[int, RowsSeen] = {}
         self._rows_ns = 50_000.0
@@ -46,21 +38,22 @@ class Eyes:
     # What the recorder tells.
     def given(self, tensor: torch.Tensor) -> None:
         """A root module is given its input, with grad mode on."""
-        item = self._planned("features")
+        item = self._sight.planned("features")
         if item is not None:
-            self._look("features", item, lambda: self._feature_sums(tensor))
+            self._sight.look("features", item, lambda: self._feature_sums(tensor))
 
     def batch(self, loader: Any, batch: Any, *, grad: bool) -> None:
         """A loader delivered, or without loaders a root module is given its input (`loader` is None)."""
-        self._safely("rows", lambda: self._hash(loader, batch, grad=grad))
+        self._sight.safely("rows", lambda: self._hash(loader, batch, grad=grad))
 
     def exhausted(self, loader: Any) -> None:
         """A loader has given all."""
-        self._safely("rows", lambda: self._epoch(loader))
+        self._sight.safely("rows", lambda: self._epoch(loader))
 
     def close(self) -> None:
         """Tell how everything stands at the end."""
-        self._poll(wait=True)
+        self._sight.poll(wait=True)
+        self.steps.close()
         for number in self._features:
             self._tell_features(number, final=True)
         for number, seen in self._rows.items():
@@ -78,12 +71,12 @@ class Eyes:
         if known is None:
             known = self._features[number] = Features(shape)
         if known.shape == shape:
-            self._fetch(sums, lambda got: self._merge(number, known, rows, got))
+            self._sight.fetch(sums, lambda got: self._merge(number, known, rows, got))
         return True
 
     def _merge(self, number: int, known: Features, rows: int, sums: list[float]) -> None:
         known.merge(rows, sums)
-        if known.looks in _TOLD_AT:
+        if known.looks in TOLD_AT:
             self._tell_features(number)
 
     def _tell_features(self, number: int, **more: Any) -> None:
@@ -101,7 +94,7 @@ class Eyes:
         known = len(seen.streams)
         stream = seen.stream(loader, grad=grad, slept=core.slept)
         if len(seen.streams) > known and loader is not None:
-            self._safely("loader", lambda: core.event("loader", {"grad": grad, **loader_facts(loader)}))
+            self._sight.safely("loader", lambda: core.event("loader", {"grad": grad, **loader_facts(loader)}))
         if stream is None:
             return
         spread = self._spread()
@@ -115,7 +108,7 @@ class Eyes:
             stream.skipped()
         else:
             seen.batch(stream, hashes)
-            if stream.looked in _TOLD_AT and stream.looked >= 10:
+            if stream.looked in TOLD_AT and stream.looked >= 10:
                 core.event("sampling", seen.fields(), training=number)
         spent = perf_counter_ns() - start
         self._rows_ns += (min(spent, 4 * self._rows_ns) - self._rows_ns) * 0.25
@@ -144,50 +137,3 @@ class Eyes:
             if stream is not None and torch.is_grad_enabled() is grad:
                 stream.interrupted(self._core.slept)
                 stream.exhausted()
-
-    # Helpers.
-    def _planned(self, kind: str) -> Item | None:
-        """The item of a kind if it is planned for the step in progress; it is taken."""
-        current = self._core.current
-        looks = current.looks if current is not None else None
-        return looks.eyes.pop(kind, None) if looks is not None and looks.eyes else None
-
-    def _look(self, kind: str, item: Item, look: Callable[[], bool]) -> None:
-        """Look, and measure; what does not apply is not planned again."""
-        start = perf_counter_ns()
-        self._poll()
-        if not self._safely(kind, look):
-            item.weight, item.cost_ns = _NEVER, 1.0
-            return
-        item.measured(perf_counter_ns() - start)
-        current = self._core.current
-        if current is not None and current.looks is not None:
-            current.looks.taken[kind] += 1
-
-    def _safely(self, part: str, call: Callable[[], Any]) -> bool:
-        """Whether a part did what it should; one that fails is off."""
-        if part in self._off:
-            return False
-        try:
-            return call() is not False
-        except Exception as error:
-            self._off.add(part)
-            self._core.event("fault", {"where": part, "error": f"{type(error).__name__}: {error}"})
-            self._core.faults.append(f"{part}: {type(error).__name__}: {error}")
-            return False
-
-    def _fetch(self, vector: torch.Tensor, finish: Callable[[list[float]], None]) -> None:
-        """Numbers for `finish`: at once from the CPU, else when the device has delivered them."""
-        if vector.device.type == "cpu":
-            finish(vector.tolist())
-        elif len(self._late) < _MOST_LATE:
-            self._late.append(Later(vector, lambda got: _done(finish, got)))
-
-    def _poll(self, *, wait: bool = False) -> None:
-        while self._late and (wait or self._late[0].ready()):
-            self._late.popleft().values()
-
-
-def _done(finish: Callable[[list[float]], None], got: list[float]) -> list[float]:
-    finish(got)
-    return []

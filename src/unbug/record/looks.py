@@ -19,7 +19,7 @@ from unbug.record.update import Before
 
 __all__ = ["Looks"]
 
-_EYES = {"features": 2.0}
+_EYES = {"features": 2.0, "terms": 1.0, "gradient.pair": 2.0, "module.time": 8.0}
 """Looks that `record.eyes` takes, and how much more rarely than others."""
 _PARAMETER_KINDS = ("weight", "grad", "update")
 _EXPONENTS_EVERY = 4
@@ -81,7 +81,7 @@ class Looks:
     @property
     def wants_modules(self) -> bool:
         """Whether the step in progress has modules still to be looked at."""
-        return bool(self._wanted_modules)
+        return bool(self._wanted_modules) or "module.time" in self.eyes
 
     @property
     def wants_parameters(self) -> bool:

@@ -163,6 +163,8 @@ class Recorder:
         if count == 0:
             self._settings.mode(root, module, grad=grad)
         core.spent += perf_counter_ns() - start
+        if grad and root.training is not None:
+            core.eyes.steps.forward_begins()
 
     def root_output(self, module: torch.nn.Module, output: Any) -> None:
         start = perf_counter_ns()
@@ -170,6 +172,8 @@ class Recorder:
         hub = core.hub
         if hub is not None and hub.watch_modules and get_ident() == self._thread:
             self._output(module, output)
+            if core.eyes.steps.timing:
+                core.eyes.steps.forward_ended(module, start, raised=output is None)
             core.spent += perf_counter_ns() - start
 
     def module_output(self, module: torch.nn.Module, args: tuple[Any, ...], output: Any) -> None:
@@ -177,6 +181,8 @@ class Recorder:
         if get_ident() == self._thread:
             self._output(module, output)
             self._core.spent += perf_counter_ns() - start
+            if self._core.eyes.steps.timing:
+                self._core.eyes.steps.output(module, start)
 
     # Backward.
     def backward_begin(self, tensors: tuple[torch.Tensor, ...], frame: Frame | None) -> None:
@@ -193,6 +199,7 @@ class Recorder:
         if not progress.open:
             progress.begin_window()
         progress.backward(tensors, in_step=self._steps.in_step)
+        core.eyes.steps.backward(tensors)
         for stale in self._steps.stales:
             stale.backward_begins()
         core.spent += perf_counter_ns() - start
@@ -299,6 +306,8 @@ class Recorder:
             return
         core = self._core
         self._losses.call(call)
+        if core.eyes.steps.wants_losses:
+            core.eyes.steps.loss(call)
         if len(core.rows) > _MOST_PENDING:
             number, step, _, _ = core.position()
             core.rows.flush(number, step)

@@ -96,6 +96,7 @@ class Steps:
             if not closure:
                 looks.gradients(lambda tensor: same(table, tensor), micro, scale=_left_scale(optimizer))
         if not closure and primary:
+            core.eyes.steps.before_step(watched, state, scale=_left_scale(optimizer))
             self._compare(watched)
         if state.steps < 2 and not state.scaled:
             state.scaled = _called_by_scaler()
@@ -136,6 +137,7 @@ class Steps:
             if closure:
                 looks.gradients(lambda tensor: same(table, tensor), micro)
             looks.after_step(lambda tensor: same(table, tensor), micro)
+        core.eyes.steps.after_step(watched)
         if closure and watched.training.primary is state:
             self._compare(watched)
         stale.stepped(optimizer)

@@ -1,0 +1,270 @@
+"""Looks at the loss's terms and graph, at gradients of steps in a row, and at the time that modules take."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from time import perf_counter_ns
+from typing import TYPE_CHECKING
+
+import torch
+
+from unbug.hooks import LossCall, node_time
+from unbug.record.items import SAMPLED
+from unbug.record.moduletime import ModuleTimes
+from unbug.record.pairs import SERIES, GradientPairs, Sample, owned_tensors
+from unbug.record.reach import Reach, is_due
+from unbug.record.roots import owned
+from unbug.record.rows import Later
+from unbug.record.sight import TOLD_AT, Sight
+from unbug.record.terms import Given, Sum, terms_of
+from unbug.types import Phase, Place, Series
+
+if TYPE_CHECKING:
+    from unbug.record.budget import Item
+    from unbug.record.core import Core
+    from unbug.record.trainings import OptimizerState
+    from unbug.record.watched import Watched
+
+__all__ = ["StepEyes"]
+
+_ONE_TERM = 16.0
+"""How much more rarely a loss is looked at that was no sum."""
+_MOST_CHANGES, _MOST_GIVEN = 20, 64
+
+
+class StepEyes:
+    """Called by the recorder, while it is awake."""
+
+    def __init__(self, core: Core, sight: Sight) -> None:
+        self._core, self._sight = core, sight
+        self._pairs: dict[int, GradientPairs] = {}
+        self._pair_item: Item | None = None
+        self._pair_ns = 0
+        self._given: dict[int, Given] = {}
+        self._told_terms: Counter[tuple[int, tuple[str, ...]]] = Counter()
+        self._reach: dict[int, Reach] = {}
+        self._times: ModuleTimes | None = None
+        self._time_groups: dict[tuple[int, str], int] = {}
+
+    # The loss.
+    def loss(self, call: LossCall) -> None:
+        """A loss function gave a value; kept until backward where its terms are to be looked at."""
+        value = call.value
+        if (
+            value.grad_fn is None
+            or value.numel() != 1
+            or value.is_complex()
+            or len(self._given) >= _MOST_GIVEN
+        ):
+            return
+        time = node_time(value.grad_fn)
+        if time >= 0:
+            kept = value.item() if value.device.type == "cpu" else value.detach().reshape(()).clone()
+            self._given[time] = Given(call.function, call.frame, kept)
+
+    @property
+    def wants_losses(self) -> bool:
+        """Whether the terms of the step in progress are to be looked at."""
+        current = self._core.current
+        return current is not None and current.looks is not None and "terms" in current.looks.eyes
+
+    def backward(self, tensors: tuple[torch.Tensor, ...]) -> None:
+        """Backward begins."""
+        watched = self._core.current
+        if watched is None or watched.looks is None:
+            return
+        if is_due(watched.training.steps):
+            self._sight.safely("reach", lambda: self._reach_of(watched).walk(tensors))
+        item = self._sight.planned("terms") if watched.looks.eyes else None
+        if item is not None:
+            given, self._given = self._given, {}
+            self._sight.look("terms", item, lambda: self._terms(watched, item, tensors, given))
+
+    def _terms(
+        self, watched: Watched, item: Item, tensors: tuple[torch.Tensor, ...], given: Mapping[int, Given]
+    ) -> bool:
+        loss = tensors[0] if len(tensors) == 1 else None
+        if loss is None or loss.numel() != 1 or loss.is_complex():
+            return True
+        terms = terms_of(loss)
+        item.weight = 1.0 if terms is not None and len(terms) > 1 else _ONE_TERM
+        if terms is None or len(terms) < 2:
+            return True
+        found, number = Sum(terms, given), watched.training.number
+        micro = max(self._core.progress.micro - 1, 0)
+        values = [one.value for one in found.known]
+        if loss.device.type == "cpu":
+            numbers = [value for value in values if isinstance(value, float)]
+            if len(numbers) == len(values):
+                self._write_terms(number, found, [loss.item(), *numbers], micro)
+            return True
+        copies = [
+            value for value in values if isinstance(value, torch.Tensor) and value.device == loss.device
+        ]
+        if len(copies) == len(values):
+            vector = torch.stack([one.double() for one in (loss.detach().reshape(()), *copies)])
+            step = watched.training.steps
+            self._sight.fetch(vector, lambda got: self._write_terms(number, found, got, micro, step=step))
+        return True
+
+    def _write_terms(
+        self, number: int, found: Sum, numbers: list[float], micro: int, *, step: int | None = None
+    ) -> None:
+        core = self._core
+        row = found.row(numbers[0], numbers[1:])
+        key = (number, tuple(found.names))
+        if key in self._told_terms or len(self._told_terms) < _MOST_CHANGES:
+            self._told_terms[key] += 1
+            if self._told_terms[key] in TOLD_AT:
+                core.event("loss_terms", found.fields(numbers[0], row), training=number, step=step)
+        if row:
+            place = Place(path="loss", kind="loss", training=number)
+            series = [
+                Series(name="loss.term", place=place, statistic=name, sampled=SAMPLED)
+                for name in found.row_names
+            ]
+            group = core.writer.group(series)
+            if step is None:
+                core.rows.add(group, row, micro=micro)
+            else:
+                core.writer.row(
+                    group,
+                    row,
+                    t_ns=core.clock_ns(),
+                    training=number,
+                    step=step,
+                    micro=micro,
+                    phase=Phase.TRAIN,
+                )
+
+    def _reach_of(self, watched: Watched) -> Reach:
+        return self._reach.setdefault(watched.training.number, Reach())
+
+    # Gradients.
+    def before_step(self, watched: Watched, state: OptimizerState, *, scale: float) -> None:
+        """The primary optimizer is about to step; its gradients are there."""
+        training = watched.training
+        if training.number in self._reach and is_due(training.steps):
+            self._sight.safely("reach", lambda: self._compare(watched, state))
+        pairs = self._pairs.get(training.number)
+        awaited = pairs is not None and pairs.awaits(training.steps)
+        looks = watched.looks
+        item = self._sight.planned("gradient.pair") if looks is not None and looks.eyes else None
+        if item is not None or awaited:
+            start = perf_counter_ns()
+            if (
+                not self._sight.safely("gradient.pair", lambda: self._before(watched, state, item, scale))
+                and item
+            ):
+                item.weight, item.cost_ns = 64.0, 1_000.0
+            self._pair_ns = perf_counter_ns() - start
+            if item is None:
+                self._core.chosen_ns += self._pair_ns
+            self._pair_item = item
+
+    def _before(self, watched: Watched, state: OptimizerState, item: Item | None, scale: float) -> bool:
+        training = watched.training
+        pairs = self._pairs.get(training.number)
+        if pairs is None:
+            sample = Sample(owned_tensors(state.parameters))
+            if not sample.elements:
+                return False
+            pairs = self._pairs[training.number] = GradientPairs(sample)
+        gradient = pairs.sample.take(lambda tensor: tensor.grad)
+        if gradient is not None and scale != 1.0:
+            gradient = gradient * scale
+        products = pairs.products(gradient) if pairs.awaits(training.steps) else None
+        if products is not None:
+            self._pair_row(watched, pairs, products)
+        weight = (
+            pairs.sample.take(lambda tensor: tensor) if item is not None and gradient is not None else None
+        )
+        pairs.begins(training.steps, gradient, weight)
+        return gradient is not None
+
+    def _pair_row(self, watched: Watched, pairs: GradientPairs, products: torch.Tensor) -> None:
+        core = self._core
+        batch, place = (
+            core.progress.batch,
+            Place(path="optimizer", kind="optimizer", training=watched.training.number),
+        )
+        group = core.writer.group([Series(name=name, place=place, sampled=SAMPLED) for name in SERIES])
+        if products.device.type == "cpu":
+            core.rows.add(group, pairs.values(products.tolist(), batch), micro=0)
+        else:
+            core.rows.add(group, Later(products, lambda got: pairs.values(got, batch)), micro=0)
+        if watched.looks is not None:
+            watched.looks.taken["gradient.pair"] += 1
+
+    def after_step(self, watched: Watched) -> None:
+        """It has stepped."""
+        pairs = self._pairs.get(watched.training.number)
+        if pairs is not None and pairs.holds:
+            start = perf_counter_ns()
+            self._sight.safely("gradient.pair", lambda: pairs.made(pairs.sample.take(lambda tensor: tensor)))
+            if self._pair_item is not None:
+                # The step that follows takes as much again as this one had in front of it.
+                self._pair_item.measured(2 * self._pair_ns + perf_counter_ns() - start)
+                self._pair_item = None
+
+    def _compare(self, watched: Watched, state: OptimizerState) -> None:
+        core = self._core
+        optimised = [one.parameters for one in core.trainings.all]
+        optimised += [one.parameters for one in core.trainings.waiting()]
+        registered = [owned(root.parameters()) for root in watched.live_roots()]
+        registered += [root.parameters for root in core.roots.alive()]
+        paths = (
+            {} if watched.map is None else {key: place.path for key, place in watched.map.parameters.items()}
+        )
+        fields = self._reach_of(watched).compare(state.parameters, optimised, registered, paths)
+        if fields is not None:
+            core.event("reach", fields, training=watched.training.number, step=watched.training.steps)
+
+    # Modules.
+    @property
+    def timing(self) -> bool:
+        """Whether the forward pass in progress is timed."""
+        return self._times is not None
+
+    def forward_begins(self) -> None:
+        """A root module of the training is about to run; called last."""
+        current = self._core.current
+        looks = current.looks if current is not None else None
+        if looks is not None and "module.time" in looks.eyes:
+            self._times = ModuleTimes()
+            self._times.begins()
+
+    def output(self, module: torch.nn.Module, at_ns: int) -> None:
+        """A module gave an output; called last."""
+        current, times = self._core.current, self._times
+        if times is not None and current is not None and current.map is not None:
+            times.output(current.map.module(module), at_ns)
+
+    def forward_ended(self, module: torch.nn.Module, at_ns: int, *, raised: bool) -> None:
+        """The root module ran."""
+        self.output(module, at_ns)
+        times, self._times = self._times, None
+        item = self._sight.planned("module.time")
+        if times is not None and item is not None and not raised:
+            self._sight.look("module.time", item, lambda: self._write_times(times))
+            item.cost_ns += 3_000.0 * len(times.places)
+
+    def _write_times(self, times: ModuleTimes) -> bool:
+        core = self._core
+        number, groups = core.number(), self._time_groups
+        for path, place in times.places.items():
+            group = groups.get((number, path))
+            if group is None:
+                names = ("module.time_s", "module.own_time_s")
+                series = [Series(name=name, place=place, unit="s", sampled=SAMPLED) for name in names]
+                group = groups[number, path] = core.writer.group(series)
+            values = [times.whole[path] / 1e9, times.own[path] / 1e9]
+            core.rows.add(group, values, micro=max(core.progress.micro, 0))
+        return bool(times.places)
+
+    def close(self) -> None:
+        """Let go of what is kept of the last steps."""
+        self._pairs.clear()
+        self._given.clear()
+        self._reach.clear()
