@@ -22,6 +22,7 @@ from unbug.detect.contract import (
     Finding,
     Phase,
     Severity,
+    Source,
     Track,
     Window,
     detector,
@@ -71,6 +72,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             continue
         since, right_share, count = int(steps[late[0]]), right[late].mean(), np.count_nonzero(same)
         part = slice(*np.searchsorted(accuracy.steps, [since, int(steps[-1]) + 1]).tolist())
+        where = accuracy.where.source
         yield Finding(
             place="data",
             message=Bilingual(
@@ -84,6 +86,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
                 "measure recall",
                 "在损失中为类别加权（pos_weight、weight）或更多地采样稀有类别，并衡量召回率",
             ),
+            source=Source(file=where[0], line=where[1]) if where is not None else None,
             evidence=(accuracy.evidence(part, mark=(), label=Bilingual("accuracy", "准确率")),),
         )
         return

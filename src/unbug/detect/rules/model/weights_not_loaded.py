@@ -73,7 +73,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         source, line = fields.get("file"), fields.get("line")
         of = Bilingual(f" from {file}", f"（来自 {file}）") if file else Bilingual()
         yield Finding(
-            place="loop",
+            place=into,
             message=Bilingual(
                 f"{left} of {wanted} parameters of {into} were not loaded{of}: {named(names)}",
                 f"{into} 的 {wanted} 个参数中有 {left} 个没有载入{of.zh}：{named(names).zh}",
@@ -94,7 +94,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             evidence=(
                 facts_evidence(
                     window,
-                    "loop",
+                    into,
                     (max(seen.step, 0),) * 2,
                     Bilingual("what was loaded", "载入的内容"),
                     into=into,
