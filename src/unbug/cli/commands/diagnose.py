@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 
+from unbug.cli.opened import opened
 from unbug.cli.options import add_directory, add_json, add_language, add_run, find, settings_of
 from unbug.cli.style import can_show, terminal_width, wants_color
 
@@ -31,11 +32,9 @@ def run(options: argparse.Namespace) -> int:
     from unbug.detect import diagnose
     from unbug.report import findings_json, terminal
     from unbug.session import reaches, rule_settings
-    from unbug.store import open_reader
     from unbug.types import RunState
 
-    reader = open_reader(path)
-    try:
+    with opened(path) as reader:
         diagnosis = diagnose(
             reader,
             live=reader.status.state is RunState.RUNNING,
@@ -55,6 +54,4 @@ def run(options: argparse.Namespace) -> int:
                     language=settings["lang"],
                 )
             )
-    finally:
-        reader.close()
     return 3 if reaches(diagnosis.findings, settings["fail_on"]) else 0

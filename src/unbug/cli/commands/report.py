@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from unbug.cli.opened import opened
 from unbug.cli.options import add_directory, add_language, add_run, find, settings_of
 from unbug.errors import UsageError
 
@@ -29,16 +30,12 @@ def run(options: argparse.Namespace) -> int:
     from unbug.detect import diagnose
     from unbug.report import html
     from unbug.session import rule_settings
-    from unbug.store import open_reader
     from unbug.types import RunState
 
-    reader = open_reader(path)
-    try:
+    with opened(path) as reader:
         live = reader.status.state is RunState.RUNNING
         diagnosis = diagnose(reader, live=live, settings=rule_settings(settings))
         page = html(reader, diagnosis, language=settings["lang"])
-    finally:
-        reader.close()
     if options.output == "-":
         sys.stdout.write(page)
         return 0
