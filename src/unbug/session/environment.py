@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from unbug.privacy import Redactor
     from unbug.settings import Settings
 
-__all__ = ["first_facts", "packages", "torch_facts"]
+__all__ = ["first_facts", "first_word", "packages", "torch_facts"]
 
 
 def first_facts(
@@ -37,7 +37,8 @@ def first_facts(
         "hardware": {"cpu": _cpu(), "cores": len(_cores()), "memory_bytes": _memory_bytes()},
         "environment": allowed_environment(os.environ, redactor, also=settings["privacy.environment"]),
         "settings": {
-            name: {"value": _plain(one.value, redactor), "origin": one.origin} for name, one in listed.items()
+            name: {"value": _plain(name, one.value, redactor), "origin": one.origin}
+            for name, one in listed.items()
         },
         "entry": _entry(command),
     }
@@ -52,6 +53,11 @@ def _program(command: Sequence[str]) -> list[str]:
     while at < len(words) and words[at].startswith("-") and words[at] not in ("-m", "-c", "-"):
         at += 2 if words[at] in ("-W", "-X", "--check-hash-based-pycs") else 1
     return words[at:]
+
+
+def first_word(command: str) -> str:
+    """What of a command for the shell is kept: its words may hold addresses that only few may know."""
+    return f"{command.split()[0]} …" if command.split()[1:] else command
 
 
 def packages() -> dict[str, str]:
@@ -130,5 +136,7 @@ def _entry(command: Sequence[str]) -> dict[str, str]:
     return {}
 
 
-def _plain(value: Any, redactor: Redactor) -> Any:
+def _plain(name: str, value: Any, redactor: Redactor) -> Any:
+    if name == "notify" and value:
+        value = first_word(value)
     return redactor.json(list(value) if isinstance(value, tuple) else value)

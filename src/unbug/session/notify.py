@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unbug.session.environment import first_word
 from unbug.types import Severity
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Notifier:
         self._event, self._say, self._limit_s = event, say, limit_s
         self._child: subprocess.Popen[bytes] | None = None
         self._done = command is None
+        self._kept = first_word(command or "")
 
     def tell(self, finding: Finding) -> None:
         """Start the command, if this is the first finding that is an error."""
@@ -82,7 +84,7 @@ class Notifier:
                 env=self._environment(finding),
                 start_new_session=True,
             )
-        self._event({"command": self._command, "finding": finding.id, "rule": finding.rule})
+        self._event({"command": self._kept, "finding": finding.id, "rule": finding.rule})
 
     def look(self) -> None:
         """Take note of its end; called now and then."""
@@ -90,7 +92,7 @@ class Notifier:
         if child is None or child.poll() is None:
             return
         self._child = None
-        self._event({"command": self._command, "exit_code": child.returncode})
+        self._event({"command": self._kept, "exit_code": child.returncode})
         if child.returncode < 0:
             self._say(f"unbug: the command of --notify took longer than {self._limit_s:g} s and was ended")
         elif child.returncode:

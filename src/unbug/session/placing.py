@@ -73,7 +73,7 @@ def place(
         raise StoreError(
             f"cannot make a run in {directory}: {error.strerror or error}; choose another place with `--dir`"
         ) from error
-    known = _read(directory, folder / "run.json")
+    known = _read(directory, folder / "last.json")
     start = launch.start_key
     if not start:
         status = None if known is None else _status(known[0])
@@ -93,7 +93,7 @@ def place(
     text = _text(directory, placed)
     if _publish(said, text):
         with suppress(OSError):
-            _write(folder / "run.json", text)
+            _write(folder / "last.json", text)
         return placed
     found = _read(directory, said)  # another one took us for dead, and was quicker
     if found is None:
