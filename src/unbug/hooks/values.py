@@ -79,7 +79,8 @@ def _head(tensor: Any) -> tuple[int, bool] | None:
         if not tensor.is_floating_point() or (not tensor.is_contiguous() and tensor.numel() > HEAD):
             return None
         head = tensor.detach().reshape(-1)[:HEAD]
-        return head.numel(), bool((head < math.inf).all())
+        quick = math.isfinite(head.sum().item())  # one pass; what it cannot say is looked at one by one
+        return head.numel(), quick or bool((head < math.inf).all())
 
 
 def addresses(tensors: Iterable[Any]) -> list[tuple[int, tuple[int, ...]]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from unbug.hooks import FileCall, PutCall, all_sound
-from unbug.interop.states import Held, Sources, held
+from unbug.interop.states import Held, Sources, held, some_tensors
 
 __all__ = ["Checkpoints"]
 
@@ -56,21 +56,18 @@ class Checkpoints:
 
     def put(self, call: PutCall) -> None:
         """A state was put into a model or an optimizer."""
-        path = call.path
-        tensors: tuple[Any, ...] = ()
-        if call.state is not None:
-            tensors = held(call.state).tensors
-            path = self._sources.of(tensors)
-        elif path is not None:
-            path = _absolute(path)
+        path = None if call.path is None else _absolute(call.path)
+        some = some_tensors(call.state)
+        if some:
+            path = self._sources.of(some)
         misfits = (call.missing, call.unexpected, call.mismatched)
         if path is None and call.error is None and not any(misfits):
             self._copies[call.into] += 1
-            if not tensors or self._copies[call.into] > MOST_COPIES:
+            if not some or self._copies[call.into] > MOST_COPIES:
                 return
         fields = _fields("loaded", call.what, call.by, call.seconds, call.error) | {
             "path": path,
-            "tensors": len(tensors) if call.state is not None else None,
+            "tensors": len(held(call.state).tensors) if call.state is not None else None,
             "into": call.into,
         }
         for name, found in zip(("missing", "unexpected", "mismatched"), misfits, strict=True):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from unbug.hooks import addresses, is_tensor
 
-__all__ = ["Held", "Sources", "held"]
+__all__ = ["Held", "Sources", "held", "some_tensors"]
 
-MOST_TENSORS, MOST_PARTS, MOST_DEPTH = 20_000, 30, 6
+MOST_TENSORS, MOST_PARTS, MOST_DEPTH, MOST_ASKED = 20_000, 30, 6, 16
 _ENDINGS = ("weight", "bias", "running_mean", "running_var")
 
 
@@ -44,6 +45,11 @@ def held(state: Any) -> Held:
         is_state=bool(inside) or _holds_state(state, 0),
         own=tuple(_tensors(inside)) if inside else tensors,
     )
+
+
+def some_tensors(state: Any) -> tuple[Any, ...]:
+    """The first few tensors in a state."""
+    return tuple(islice(_tensors(state), MOST_ASKED))
 
 
 def _is_state(value: Any) -> bool:
@@ -115,7 +121,9 @@ class Sources:
 
     def of(self, tensors: tuple[Any, ...]) -> str | None:
         """The file that most of these came from."""
-        where = addresses(tensors[: self.MOST_IN_FILE])
+        if not self._files:
+            return None
+        where = addresses(tensors)
         for path in reversed(self._files):
             there = self._files[path]
             if where and 2 * sum(there.get(at) == shape for at, shape in where) > len(where):
