@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from unbug.session.faults import Faults
+from unbug.session.leftover import await_at_exit
 
 __all__ = ["Background"]
 
@@ -64,6 +65,12 @@ class Background:
             self._stopping = True
             _alive.discard(self)
             self._wake.release()
+        if not self._has_ended(timeout_s):
+            await_at_exit(self._has_ended)
+            return False
+        return True
+
+    def _has_ended(self, timeout_s: float) -> bool:
         ended = self._ended.acquire(timeout=timeout_s)
         if ended:
             self._ended.release()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from unbug.session.display import show_at_end
 from unbug.session.ending import ending_fields
 from unbug.session.environment import torch_facts
+from unbug.session.leftover import await_at_exit
 from unbug.session.live import counts, reaches
 from unbug.session.rules import rule_settings
 from unbug.types import RunState, Training
@@ -185,7 +186,8 @@ def _bounded(
     while not ended.acquire(timeout=0.02):
         if time.monotonic() > deadline or until():
             stopped.append(True)
-            ended.acquire(timeout=0.3)
+            if not ended.acquire(timeout=0.3):
+                await_at_exit(lambda left_s: ended.acquire(timeout=left_s))
             return None
     if errors:
         raise errors[0]
