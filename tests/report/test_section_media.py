@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import numpy as np
 import pytest
@@ -29,6 +30,9 @@ def run(tmp_path_factory):
         run.log({"histogram": unbug.Histogram(np.arange(100.0)), "nan": unbug.Histogram([np.nan])})
         run.log({"spoilt": unbug.Image(np.array([[np.nan, 1.0]]))})
         run.log({"large": unbug.Image(np.random.default_rng(0).integers(0, 256, (1900, 1900, 3), np.uint8))})
+        until = time.monotonic() + 60
+        while run._recording.media._waiting and time.monotonic() < until:
+            time.sleep(0.05)
     return run.path
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import time
 import wave
 
 import numpy as np
@@ -39,12 +40,21 @@ def gallery(tmp_path_factory):
         run.log({name: unbug.Image(given_) for name, (given_, _) in IMAGES.items()})
         run.log({f"sound {name}": unbug.Audio(data, 8000) for name, (data, _) in SOUNDS.items()})
         run.log({f"table {name}": given_ for name, (given_, _) in TABLES.items()})
+        drained(run)
     with unbug.open(run.path) as view:
         items = view.media()
         yield {name: [item for item in items if item.name == name] for name in {item.name for item in items}}
 
 
+def drained(run, within_s=60):
+    """Wait until the background thread has written everything, however busy the machine is."""
+    until = time.monotonic() + within_s
+    while run._recording.media._waiting and time.monotonic() < until:
+        time.sleep(0.05)
+
+
 def kept(run, name=None):
+    drained(run)
     run.close()
     with unbug.open(run.path) as view:
         return view.media(name)
@@ -354,6 +364,7 @@ def test_the_budget_is_kept_and_what_was_thinned_is_said(tmp_path):
         noise = np.random.default_rng(0)
         for _ in range(30):
             run.log({"noise": unbug.Image(noise.integers(0, 256, (40, 40), dtype=np.uint8))})
+        drained(run)
     with unbug.open(run.path) as view:
         items = view.media()
         there = [item for item in items if item.kept]

@@ -29,7 +29,7 @@ __all__ = ["MediaLog", "as_media", "media_budget"]
 WAITING_BYTES = 128_000_000
 """Copies that wait to be encoded; what comes when they are so many is counted and not kept."""
 MOST_ITEMS = 100_000
-TICK_BUDGET_S, CLOSE_BUDGET_S = 0.1, 1.0
+TICK_BUDGET_S, CLOSE_BUDGET_S = 0.1, 3.0
 """Time to encode at one tick of the background thread, and at the end."""
 _WRAPPERS = (Image, Text, Audio, Table, Histogram, Figure)
 
@@ -62,14 +62,20 @@ class MediaLog:
             self._taken += 1
             self._waiting.append((name, piece, t_ns, where, user_step))
 
-    def work(self, budget_s: float = TICK_BUDGET_S) -> None:
-        """Encode and write what waits, for about so long; at least one."""
-        if not self._waiting or self._pid != os.getpid() or not self._working.acquire(timeout=budget_s):
-            return
+    def work(self) -> None:
+        """Encode and write what waits, for about a tenth of a second; at least one."""
+        if self._waiting and self._pid == os.getpid():
+            self._within(TICK_BUDGET_S)
+
+    def _within(self, budget_s: float) -> bool:
+        """Work for so long; false if another thread is at it all the while."""
+        if not self._working.acquire(timeout=budget_s):
+            return False
         try:
             self._work(time.monotonic() + budget_s)
         finally:
             self._working.release()
+        return True
 
     def _work(self, until: float) -> None:
         while self._waiting:
@@ -81,9 +87,11 @@ class MediaLog:
                 return
 
     def close(self) -> None:
-        """Write what can be written within a second; the rest is counted."""
-        self.work(CLOSE_BUDGET_S)
-        self.late += len(self._waiting)
+        """Write what can be written within three seconds, and wait for what is being written; the rest is
+        counted."""
+        if self._pid == os.getpid():
+            self.late += 0 if self._within(CLOSE_BUDGET_S) else 1
+            self.late += len(self._waiting)
         self._waiting.clear()
 
     def in_words(self) -> tuple[str, ...]:
