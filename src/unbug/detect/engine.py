@@ -80,7 +80,7 @@ def diagnose(
     Args:
         live: The run is still written; verdicts that more steps may withdraw are notes.
         only_training: Number of the one training to look at.
-        proceed: Asked in front of every rule whether to go on.
+        proceed: Asked in front of every rule, and before a series is read, whether to go on.
     Returns:
         The findings, those first which should be fixed first. A rule that fails is in `faults`; the others go
         on.
@@ -90,7 +90,7 @@ def diagnose(
     """
     settings = settings or RuleSettings()
     asked = tuple(rule for rule in rules() if rule.code not in settings.off)
-    cut = windows(reader, live=live, only_training=only_training)
+    cut = windows(reader, live=live, only_training=only_training, proceed=proceed)
     findings: list[Finding] = []
     faults = [Fault(rule="", training=-1, error=text) for text in broken()]
     for window in cut:
@@ -126,6 +126,8 @@ def examine(
         at = rule.at(settings.thresholds.get(rule.code, {}))
         try:
             findings += merge(rule.weighed(window, at))
+        except StoppedError:
+            raise
         except UnbugError as error:
             faults.append(Fault(rule=rule.code, training=window.training.number, error=str(error)))
         except Exception as error:  # whatever a rule does, the others go on and the fault is told

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unbug.detect.track import Track
 from unbug.detect.window import Window
+from unbug.errors import StoppedError
 from unbug.numerics import derive
 from unbug.types import DERIVED_STATISTICS, STORED_STATISTICS, Event, Phase, Place, Series, Training
 
@@ -28,12 +29,19 @@ OF_THE_RUN = frozenset({"end"})
 """Events that concern the run: rules see them in its last training, so that they are told once."""
 
 
-def windows(reader: Reader, *, live: bool = False, only_training: int | None = None) -> tuple[Window, ...]:
+def windows(
+    reader: Reader,
+    *,
+    live: bool = False,
+    only_training: int | None = None,
+    proceed: Callable[[], bool] | None = None,
+) -> tuple[Window, ...]:
     """One window for each training; a run without any gets one for what was seen outside (number -1).
 
     Args:
         live: The run still writes: only trainings that a later one replaced have ended.
         only_training: Number of the one training to look at.
+        proceed: Asked before a series is read whether to go on; if not, reading raises `StoppedError`.
     """
     trainings = tuple(t for t in reader.trainings() if t.same_as is None) or (
         Training(number=-1, ended=True),
@@ -42,7 +50,7 @@ def windows(reader: Reader, *, live: bool = False, only_training: int | None = N
     return tuple(
         Window(
             training,
-            _Recorded(reader, training, last=training.number == last),
+            _Recorded(reader, training, last=training.number == last, proceed=proceed),
             ended=training.ended if live else True,
         )
         for training in trainings
@@ -53,11 +61,15 @@ def windows(reader: Reader, *, live: bool = False, only_training: int | None = N
 class _Recorded:
     """Rows of one training of a run; `last` if no other training follows it."""
 
-    def __init__(self, reader: Reader, training: Training, *, last: bool) -> None:
+    def __init__(
+        self, reader: Reader, training: Training, *, last: bool, proceed: Callable[[], bool] | None = None
+    ) -> None:
         self._reader, self._training, self._last = reader, training, last
+        self._proceed = proceed
         self._rows: dict[Series, Points] = {}
         self._seen: tuple[Event, ...] | None = None
         self._by_name: dict[str, list[Series]] | None = None
+        self._by_place: dict[tuple[str, Place, str], Series] = {}
 
     def tracks(self, name: str, phase: Phase | None) -> Sequence[Track]:
         found = [self._track(series, self._points(series), None, phase) for series in self._series(name)]
@@ -106,10 +118,13 @@ class _Recorded:
             for series in self._reader.series():
                 if series.origin == "auto" and series.place.training in (self._training.number, -1):
                     self._by_name.setdefault(series.name, []).append(series)
+                    self._by_place.setdefault((series.name, series.place, series.statistic), series)
         return self._by_name.get(name, [])
 
     def _points(self, series: Series) -> Points:
         if series not in self._rows:
+            if self._proceed is not None and not self._proceed():
+                raise StoppedError
             self._rows[series] = self._reader.read(series, training=self._training.number)
         return self._rows[series]
 
@@ -118,11 +133,11 @@ class _Recorded:
         points = self._points(count)
         stored = {"count": points.values}
         for name in STORED_STATISTICS[1:]:
-            for series in self._series(f"{quantity}.{name}"):
-                if series.place == count.place and series.statistic == count.statistic:
-                    other = self._points(series)
-                    if len(other.values) == len(points.values):
-                        stored[name] = other.values
+            series = self._by_place.get((f"{quantity}.{name}", count.place, count.statistic))
+            if series is not None:
+                other = self._points(series)
+                if len(other.values) == len(points.values):
+                    stored[name] = other.values
         return points, derive(statistic, stored)
 
     def _track(

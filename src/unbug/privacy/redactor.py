@@ -42,6 +42,8 @@ _NUMBER = re.compile(r"[+-]?[0-9.]+(?:e[+-]?[0-9]+)?[a-z/%]{0,3}", re.IGNORECASE
 _PLACEHOLDER = re.compile(r"<[^<>]*>|\*+|\.{3}|\$?\{.*\}|\[redacted\]?", re.IGNORECASE)
 _LEARNT = 8
 _HARMLESS = frozenset({"true", "false", "none", "null", "default", "auto", "test"})
+_SHORT, _MOST_KNOWN = 48, 2048
+"""Texts that are kept with what became of them."""
 
 
 class Redactor:
@@ -54,6 +56,7 @@ class Redactor:
     def __init__(self, values: Iterable[str] = ()) -> None:
         self._values: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
+        self._known: dict[str, str] = {}
         self.learn(values)
 
     @classmethod
@@ -71,13 +74,21 @@ class Redactor:
             if len(value) < 4 or value.lower() in _HARMLESS or (value.isdigit() and len(value) < 6):
                 continue
             self._values |= {form for form in _forms(value) if len(form) >= 4}
+        self._known.clear()
         if self._values:
             longest_first = sorted(self._values, key=lambda value: (-len(value), value))
             self._pattern = re.compile("|".join(map(_value_pattern, longest_first)))
 
     def text(self, text: str) -> str:
         """Redact any text: console, tracebacks, diffs, host names, paths."""
-        return self._redact(text, code=False)
+        if len(text) > _SHORT:
+            return self._redact(text, code=False)
+        known = self._known.get(text)  # the names of 10,000 parameters have few classes, shapes and keys
+        if known is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            known = self._known[text] = self._redact(text, code=False)
+        return known
 
     def source(self, text: str) -> str:
         """Redact Python source: literals only, so that `token = read_token()` stays as it is.

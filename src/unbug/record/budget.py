@@ -33,6 +33,8 @@ _SLEEP_ABOVE, _AWAKE_SHARE = 0.25, 0.04
 _LONGEST_SLEEP = 1000
 AWAKE_FIRST = 400
 """Steps of the process before any is slept through: in all they cost some 30 ms."""
+FIRST_COST_NS = 100_000.0
+"""Taken for the cost of what was never looked at: the first look also declares its series."""
 _NS = 1_000_000_000
 
 
@@ -49,7 +51,7 @@ class Item:
 
     kind: str
     key: int
-    cost_ns: float = 20_000.0
+    cost_ns: float = FIRST_COST_NS
     weight: float = 1.0
     turn: float = 0.0
     looks: int = 0
@@ -226,8 +228,6 @@ class Budget:
         """Whether the step `step` (from 0) of a training is recorded in full."""
         if self.every is not None and step % self.every == 0:
             return True
-        if step == 0:
-            return True
         if step >= _LAST_FULL or self.allowance_ns <= 0:
             return False
         cost = rotation.cost_of_all()
@@ -236,6 +236,17 @@ class Budget:
         if step < FULL_STEPS:
             return cost * (FULL_STEPS - step) <= self.allowance_ns
         return full_by_schedule(step) and cost <= self.allowance_ns
+
+    def first(self, rotation: Rotation) -> tuple[list[Item], float]:
+        """Items to look at in the first step: all, or as many as half of the allowance may pay for.
+
+        Returns:
+            The items, and the nanoseconds after which the rest of them is left to later steps.
+        """
+        limit = max(self.allowance_ns, 0.0) / 2
+        if self.every is not None or rotation.cost_of_all() <= limit:
+            return rotation.items, max(limit, 2 * rotation.cost_of_all())
+        return rotation.take(limit, at_most_ns=limit, dear=False), limit
 
     def plan(self, rotation: Rotation, step: int) -> tuple[list[Item], bool]:
         """Items to look at in a step that is not recorded in full; and whether the allowance pays."""

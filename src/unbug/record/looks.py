@@ -54,6 +54,7 @@ class Looks:
         self._items: dict[tuple[str, int], Item] = {}
         self._before = Before()
         self.planned_ns = 0.0
+        self._left_ns = math.inf
         self._wanted_modules: dict[int, tuple[ModuleSlot, Item]] = {}
         self._wanted: dict[str, list[tuple[ParameterSlot, Item]]] = {}
         self._norm: Item | None = None
@@ -93,9 +94,10 @@ class Looks:
         """Whether anything is planned for the step in progress."""
         return bool(self._wanted_modules or self._wanted or self._norm or self._input or self.eyes)
 
-    def plan(self, items: Iterable[Item]) -> None:
-        """Look at these in the next step, and at nothing else."""
+    def plan(self, items: Iterable[Item], at_most_ns: float = math.inf) -> None:
+        """Look at these in the next step, and at nothing else; at parameters for `at_most_ns` at the most."""
         self.drop()
+        self._left_ns = at_most_ns
         for item in items:
             self.planned_ns += item.cost_ns
             if item.kind == "norm":
@@ -183,7 +185,7 @@ class Looks:
         """The optimizer has changed them."""
         for slot, item in self._wanted.get("update", ()):
             tensor = slot.ref()
-            if tensor is None or not belongs(tensor):
+            if tensor is None or self._left_ns < 0 or not belongs(tensor):
                 continue
             start = perf_counter_ns()
             found = self._before.difference(slot.number, local(tensor), self._scratch)
@@ -191,7 +193,9 @@ class Looks:
                 group = self._groups.statistics(slot.groups, slot.place, "update")
                 self._rows.add(group, found, micro=micro)
                 self.taken["update"] += 1
-            item.measured(perf_counter_ns() - start + item.begun_ns)
+            spent = perf_counter_ns() - start
+            self._left_ns -= spent
+            item.measured(spent + item.begun_ns)
 
     def clipped(self) -> None:
         """The program computed the norm itself."""
@@ -212,6 +216,9 @@ class Looks:
             tensor = slot.ref()
             if tensor is None or not belongs(tensor):
                 continue
+            if self._left_ns < 0:
+                self._unseen[f"{kind}: no time left in this step"] += 1
+                continue
             start = perf_counter_ns()
             seen += 1
             picked = pick(tensor)
@@ -219,7 +226,9 @@ class Looks:
                 continue
             found = self._statistics(slot, item, local(picked), micro, scale=scale)
             squares = squares + _squares(found) if found is not None else math.nan
-            item.measured(perf_counter_ns() - start)
+            spent = perf_counter_ns() - start
+            self._left_ns -= spent
+            item.measured(spent)
         return squares if seen and seen == len(self.parameters) and not math.isnan(squares) else None
 
     def _statistics(

@@ -51,7 +51,7 @@ class Naming:
         if watched.looks is not None:
             looks.taken = watched.looks.taken
         watched.looks = looks
-        looks.plan(looks.rotation.items)
+        looks.plan(*core.budget.first(looks.rotation))
         looks.take_early(core.early)
         core.early = []
         watched.first, core.first = first, FirstPass()

@@ -7,7 +7,7 @@ import re
 import sys
 import weakref
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from unbug.types import Place
 
 __all__ = ["Map", "build_map", "source_of", "variable_names"]
 
+_FIELDS = tuple(one.name for one in fields(Place))
 _LIBRARIES = ("torch.", "torch", "transformers.", "lightning.", "torchvision.", "builtins")
 
 
@@ -48,7 +49,7 @@ class Map:
 
     def fields(self) -> dict[str, Any]:
         """The `places` event."""
-        return {"places": [asdict(place) for place in self.in_order()]}
+        return {"places": [{name: getattr(place, name) for name in _FIELDS} for place in self.in_order()]}
 
 
 def build_map(

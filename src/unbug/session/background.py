@@ -76,6 +76,11 @@ class Background:
             self._ended.release()
         return ended
 
+    @property
+    def proceeds(self) -> bool:
+        """Whether a job may go on; it is asked to end when this is false."""
+        return not self._stopping
+
     def _loop(self) -> None:
         try:
             while not self._stopping:

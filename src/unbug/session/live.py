@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unbug.errors import StoppedError
 from unbug.types import Severity
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ class LiveFindings:
     Args:
         position: Training, step, micro and phase now. Nothing is loaded before a training has begun.
         notify: Told of each new finding.
+        proceed: Whether a look may go on; false once the run is closing.
     """
 
     def __init__(
@@ -43,9 +46,10 @@ class LiveFindings:
         *,
         position: Callable[[], tuple[int, int, int, int]],
         notify: Callable[[Finding], None] = lambda finding: None,
+        proceed: Callable[[], bool] = lambda: True,
     ) -> None:
         self._path, self._writer, self._voice, self._settings = path, writer, voice, settings
-        self._position, self._notify = position, notify
+        self._position, self._notify, self._proceed = position, notify, proceed
         self._reader: Reader | None = None
         self._told: set[tuple[str, int]] = set()
         self._due: float | None = None
@@ -77,7 +81,10 @@ class LiveFindings:
             self._reader = open_reader(self._path)
         elif not self._reader.refresh():
             return
-        self.last = diagnose(self._reader, live=True, settings=self._settings())
+        with suppress(StoppedError):
+            self.last = diagnose(self._reader, live=True, settings=self._settings(), proceed=self._proceed)
+        if not self._proceed() or self.last is None:
+            return
         self.trainings = self._reader.trainings()
         self.tell(self.last.findings)
 

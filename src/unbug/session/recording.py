@@ -110,6 +110,7 @@ class Recording:
             lambda: rule_settings(settings),
             position=self._processes if of_processes else self.observer.position,
             notify=self._notify,
+            proceed=lambda: self.background.proceeds,
         )
         self.sources = Sources(
             self.writer, self._redactor, how=settings["privacy.source"], roots=(*roots, settings.base)

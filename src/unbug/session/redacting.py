@@ -51,21 +51,31 @@ class RedactingWriter:
 
     def group(self, series: Sequence[Series], *, kind: GroupKind = "scalar") -> int:
         """Declare series; names and places are the program's, so they are redacted."""
+        first = series[0].place if series else None
+        plain = all(one.place is first and one.origin == "auto" for one in series)
+        if first is not None and plain and self._place(first) == first:  # as nearly always: nothing is hidden
+            return self._writer.group(series, kind=kind)
         return self._writer.group([self._clean(one) for one in series], kind=kind)
 
     def _clean(self, series: Series) -> Series:
         name, place = series.name, series.place
         if series.origin != "auto":  # the names of automatic ones are unbug's own
             name = self._text(name)
+        known = self._place(place)
+        return series if name == series.name and known == place else replace(series, name=name, place=known)
+
+    def _place(self, place: Place) -> Place:
+        """The place with what must not be written hidden; the very same if that is nothing."""
         known = self._places.get(place)
         if known is None:
-            known = self._places[place] = replace(
+            clean = replace(
                 place,
                 path=self._text(place.path),
                 parent=None if place.parent is None else self._text(place.parent),
                 aliases=tuple(map(self._text, place.aliases)),
             )
-        return series if name == series.name and known == place else replace(series, name=name, place=known)
+            known = self._places[place] = place if clean == place else clean
+        return known
 
     def training(self, training: Training) -> None:
         """State or update what is known of a training."""
