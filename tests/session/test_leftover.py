@@ -1,30 +1,35 @@
-"""The interpreter's end waits for threads of unbug: one that is in C++ code then would abort the process."""
+"""A program whose last job of unbug is late ends as it would have ended."""
 
 import subprocess
 import sys
 
-PROGRAM = """
-import sys
-import torch
-import unbug
-from torch import nn
+import pytest
 
-parameters = nn.ParameterList([nn.Parameter(torch.randn(8)) for _ in range(1500)])
-optimizer = torch.optim.SGD(parameters.parameters(), lr=1e-4)
-with unbug.run(dir=sys.argv[1]):
-    for _ in range(8):
-        optimizer.zero_grad()
-        torch.cat(list(parameters)).sum().backward()
-        optimizer.step()
-print("done")
+PROGRAM = """
+import time
+import torch
+from unbug.session.background import Background
+from unbug.session.faults import Faults
+
+values = torch.randn(200_000)
+until = time.monotonic() + 3
+
+def busy():
+    while time.monotonic() < until:
+        values.sort()
+
+background = Background(Faults(), tick_s=0.01)
+background.every(1, "busy", busy)
+background.start()
+time.sleep(0.5)
+{stop}
 """
 
 
-def test_a_diagnosis_that_is_late_does_not_abort_the_program(tmp_path):
-    for turn in range(2):
-        done = subprocess.run(
-            [sys.executable, "-c", PROGRAM, str(tmp_path / str(turn))], capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stdout == "done\n"
-        assert "terminate" not in done.stderr
+@pytest.mark.parametrize(
+    ("stop", "status"), [("print(background.stop(0.1), flush=True)", 0), ("import atexit", -6)]
+)
+def test_a_late_thread_in_a_library_does_not_take_the_process_down(stop, status):
+    text = PROGRAM.format(stop=stop)
+    ended = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=100)
+    assert (ended.returncode, ended.stdout) == (status, "False\n" if not status else ""), ended.stderr
