@@ -1,7 +1,7 @@
 """How long modules take in one forward pass, from the moments at which they gave their outputs.
 
 What lies between the output before and a module's own is the module's own time: its work, and any operation
-in front of it that belongs to no module. An enclosing module takes what its children take and its own. Our own
+in front of it that belongs to no module. An enclosing module takes what its children take and its own. Our
 work in between is left out. On a device it is the time to queue the work, not to do it.
 """
 

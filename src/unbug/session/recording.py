@@ -219,6 +219,8 @@ class Recording:
 
         resources = Resources(self.writer, self.path)
         self.standing.least_free_share = resources.least_free_share
+        follow = resources.follow_memory
+        self.background.every(TICK_S, "following memory", lambda: follow(self.observer.position))
         return lambda: resources.sample(self.observer.position)
 
     def _environment(self, fields: Mapping[str, Any]) -> None:

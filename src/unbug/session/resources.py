@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import time
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unbug.session.gpu import Gpus
+from unbug.session.memory import MemoryTrend
 from unbug.types import Place, Series
 
 if TYPE_CHECKING:
@@ -42,6 +45,10 @@ class Resources:
         self._group = writer.group(_SERIES)
         self._last = (time.monotonic(), time.process_time())
         self._free: deque[float] = deque(maxlen=4)
+        self._gpus = Gpus(writer)
+        self._children: dict[int, float] = {}
+        self._children_group: int | None = None
+        self._trend = MemoryTrend(self._resident, self._tell)
 
     def least_free_share(self) -> float:
         """What was free of the machine's memory at the worst of the last samples; 1 if unknown."""
@@ -61,6 +68,8 @@ class Resources:
         self._free.append(available)
         values = [(cpu_s - self._last[1]) / elapsed, resident, available, float(_free_bytes(self._folder))]
         self._last = (now, cpu_s)
+        self._gpus.sample(position)
+        self._sample_children(elapsed, position)
         training, step, micro, phase = position()
         self._writer.row(
             self._group,
@@ -71,6 +80,60 @@ class Resources:
             micro=micro,
             phase=phase,
         )
+
+    def follow_memory(self, position: Callable[[], tuple[int, int, int, int]]) -> None:
+        """Take a sample of the memory for its trend; more often than rows are written, and cheaper."""
+        self._trend.look(position())
+
+    def _resident(self) -> float:
+        if self._memory is _by_psutil:
+            return _by_psutil()[0]
+        with open(_RESIDENT, "rb") as file:  # noqa: PTH123
+            return float(int(file.read().split()[1]) * _PAGE)
+
+    def _tell(self, fields: dict[str, object], training: int, step: int) -> None:
+        self._writer.event("memory", fields, t_ns=time.monotonic_ns(), training=training, step=step)
+
+    def _sample_children(self, elapsed: float, position: Callable[[], tuple[int, int, int, int]]) -> None:
+        """What the program's child processes take, mostly workers of data loaders; nothing without any."""
+        before, self._children = self._children, {pid: _cpu_s(pid) for pid in _child_pids()}
+        both = self._children.keys() & before.keys()
+        if not both:
+            return
+        if self._children_group is None:
+            series = [
+                Series(name=name, place=_PLACE, unit=unit, sampled=_SAMPLED)
+                for name, unit in (("process.children", ""), ("process.children_cpu_share", "cores"))
+            ]
+            self._children_group = self._writer.group(series)
+        spent = sum(max(self._children[pid] - before[pid], 0.0) for pid in both)
+        training, step, micro, phase = position()
+        self._writer.row(
+            self._children_group,
+            [float(len(self._children)), spent / elapsed],
+            t_ns=time.monotonic_ns(),
+            training=training,
+            step=step,
+            micro=micro,
+            phase=phase,
+        )
+
+
+def _child_pids() -> list[int]:
+    """Of the processes that `multiprocessing` has started here and not ended; nothing is asked of them."""
+    module = sys.modules.get("multiprocessing.process")
+    children = tuple(getattr(module, "_children", ()))
+    return [pid for child in children if isinstance(pid := getattr(child, "_popen", None) and child.pid, int)]
+
+
+def _cpu_s(pid: int) -> float:
+    """CPU time of a process; 0 if it has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
+            parts = file.read().rpartition(b")")[2].split()
+        return (int(parts[11]) + int(parts[12])) / float(os.sysconf("SC_CLK_TCK"))
+    except (OSError, ValueError, IndexError, AttributeError):
+        return 0.0
 
 
 def _by_kernel() -> tuple[float, float]:
