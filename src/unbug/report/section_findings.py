@@ -143,21 +143,17 @@ def _evidence(piece: Evidence, window: Window | None, language: Language) -> Ite
         where = f", {piece.place}" if piece.place and piece.place not in picture.title else ""
         yield tag("figure", tag("figcaption", sentence(picture.title + where)[:-1]), Markup(chart(picture)))
     if piece.facts:
-        shown = {_FACTS.get(k, k.replace("_", " ")): v for k, v in _sorted(piece.facts) if k not in _LEFT_OUT}
+        kept = [(key, value) for key, value in _sorted(piece.facts) if key not in _LEFT_OUT]
+        shown = {_FACTS.get(key, key.replace("_", " ")): _seen(key, value) for key, value in kept}
         caption = tag(
             "figcaption", word("What was seen", language) + (f": {piece.label}" if piece.label else "")
         )
-        yield tag("figure", caption, pairs({k: _seen(v) for k, v in shown.items()}, class_="facts-seen"))
+        yield tag("figure", caption, pairs(shown, class_="facts-seen"))
 
 
-def _seen(value: Any) -> str:
-    """A fact of a call; lists of whole numbers are shapes."""
-    if (
-        isinstance(value, list | tuple)
-        and value
-        and all(isinstance(size, int) for size in value)
-        and len(value) < 6
-    ):
+def _seen(key: str, value: Any) -> str:
+    """A fact of a call; the lists of some are shapes."""
+    if isinstance(value, list | tuple) and value and (key.endswith("_shape") or key == "broadcast"):
         return " × ".join(map(str, value))
     return said(value)
 
