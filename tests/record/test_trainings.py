@@ -193,6 +193,19 @@ def test_a_program_without_an_optimizer_counts_its_backward_calls(record):
     assert len(writer.values("loss.value")) == 4
 
 
+def test_a_loss_module_is_not_what_a_program_without_an_optimizer_trains(record):
+    criterion = nn.MSELoss()
+    with record() as writer:
+        model = net()
+        for _ in range(4):
+            model.zero_grad()
+            criterion(model(torch.randn(4, 6)), torch.randn(4, 3)).backward()
+            for parameter in model.parameters():
+                parameter.data.add_(parameter.grad, alpha=-0.1)
+    assert writer.steps() == {0: 4}
+    assert "weight.mean" in {one.name for group, *_ in writer.rows for one in writer.groups[group][0]}
+
+
 def test_a_program_of_autograd_grad_alone_counts_these(record):
     with record() as writer:
         model = net()

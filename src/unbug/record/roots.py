@@ -82,6 +82,11 @@ class Roots:
         """In order of first sight."""
         return [root for root in self._roots.values() if root.ref() is not None]
 
+    def last_trained(self) -> Root | None:
+        """The one with parameters that ran last with grad mode on."""
+        ran = [root for root in self.alive() if root.parameters and root.last_grad >= 0]
+        return max(ran, key=lambda root: root.last_grad, default=None)
+
     def owning(self, parameters: Owned) -> list[Root]:
         """Roots that hold at least one of the parameters."""
         return [root for root in self.alive() if overlap(root.parameters, parameters)]

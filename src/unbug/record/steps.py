@@ -184,6 +184,8 @@ class Steps:
         """Backward ended in a program that has no optimizer: that is its step."""
         core = self._core
         root = core.last_root
+        if root is None or not root.parameters:  # a loss module, say
+            root = core.roots.last_trained()
         table = dict(root.parameters) if root is not None else {}
         size = sum(one.numel() for ref in table.values() if (one := ref()) is not None)
         self._implicit_step(core.trainings.begin_without_optimizer(table, size, counted_by="backward"))
