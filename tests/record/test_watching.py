@@ -136,3 +136,15 @@ def test_compiled_modules_are_told_to_be_unseen(record):
     assert any("compiled" in note for note in writer.recorder.coverage()["notes"])
     assert {place["path"] for place in writer.told("places")[0]["places"]} >= {"0.weight", "2.bias"}
     assert writer.values("weight.mean", "0.weight")
+
+
+def test_tensors_that_no_module_holds_are_one_training(record):
+    weight = torch.zeros(4, requires_grad=True)
+    with record() as writer:
+        for _ in range(4):
+            ((torch.randn(5, 4) @ weight - 1) ** 2).mean().backward()
+            with torch.no_grad():
+                weight -= 0.1 * weight.grad
+                weight.grad = None
+    assert [step for step, _ in writer.read("loss.value")] == list(range(4))
+    assert {training for _, _, training, *_ in writer.rows} == {0}

@@ -190,6 +190,8 @@ class Trainings:
     def begin_without_optimizer(self, parameters: Owned, size: int, *, counted_by: str) -> LiveTraining:
         """The training of a program that steps in its own way."""
         training = self._sharing(parameters)
+        if training is None and not parameters and self.all and not self.all[-1].parameters:
+            training = self.all[-1]  # of tensors that no module holds
         if training is None:
             training = self._begin(parameters, size)
             training.counted_by = counted_by
