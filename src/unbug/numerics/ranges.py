@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -73,5 +74,5 @@ def range_shares(histogram: Histogram, kind: str) -> RangeShares:
             tiny += count
         elif exponent > limits.largest:
             above += count
-    count = histogram.looked_at or float("nan")
-    return RangeShares(underflow=below / count, subnormal=tiny / count, overflow=above / count)
+    whole = histogram.looked_at or math.nan
+    return RangeShares(underflow=below / whole, subnormal=tiny / whole, overflow=above / whole)
