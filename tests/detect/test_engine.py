@@ -307,8 +307,11 @@ def test_how_a_run_ended_is_told_once_and_for_the_last_attempt():
 
 
 def test_a_hang_of_another_rank_is_told_with_its_number():
-    hang = event_of("hang", step=3, rank=2, since_s=130.0, median_s=0.5, stacks={})
+    stack = ["train.py:9 in main", "/usr/lib/python3.11/site-packages/x.py:3 in recv"]
+    hang = event_of("hang", step=3, rank=2, since_s=130.0, median_s=0.5, stacks={"MainThread": stack})
     (found,) = diagnose(MemoryReader(events=[hang])).findings
+    assert found.message.endswith(f"; the main thread is at {stack[1]}")
+    assert (found.source.file, found.source.line) == ("train.py", 9), "the program's own line, no library's"
     assert found.rule == "R101" and found.message.startswith("rank 2: no step for 130 s after step 3")
 
 

@@ -10,6 +10,7 @@ What to do: look at where the threads stand: a lock, a queue that nobody fills, 
 Source: the bar of two minutes and 20 steps is ours, see `docs/explanation/thresholds.md`.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from unbug.detect.contract import (
     Event,
     Finding,
     Severity,
+    Source,
     Window,
     detector,
     event,
@@ -27,6 +29,10 @@ from unbug.detect.contract import (
     silent,
     threshold,
 )
+
+_FRAME = re.compile(r"(.+):(\d+) in ")
+_FOREIGN = ("site-packages", "/lib/python", "\\lib\\", "<frozen", "/unbug/hooks/", "/unbug/session/")
+_SHOWN = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +57,12 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         waited, usual = _number(seen, "since_s"), _number(seen, "median_s")
         if usual > 0 and waited < at.times * usual:
             continue
-        step = max(seen.step, 0)
+        step, frames = max(seen.step, 0), _main_thread(seen)
+        there = (
+            Bilingual(f"; the main thread is at {frames[-1]}", f"；主线程停在 {frames[-1]}")
+            if frames
+            else Bilingual()
+        )
         who = Bilingual(f"rank {seen.rank}: ", f"进程 {seen.rank}：") if seen.rank else Bilingual()
         yield Finding(
             place="loop",
@@ -61,7 +72,8 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
                 f"{at.times:g} times)",
                 f"第 {step} 步之后 {waited:.0f} 秒没有新的一步，而平常一步只需 {usual:.3g} 秒"
                 f"（阈值 {at.times:g} 倍）",
-            ),
+            )
+            + there,
             advice=Bilingual(
                 "look at where the threads stand: a lock, a queue that nobody fills, a collective call that "
                 "another rank never reaches, a data worker that died",
@@ -69,6 +81,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             ),
             steps=(step, step),
             known_at=step,
+            source=_source(frames),
             evidence=(
                 facts_evidence(
                     window,
@@ -77,10 +90,31 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
                     Bilingual("stacks of the threads", "各线程的调用栈"),
                     waited_s=waited,
                     median_step_s=usual,
-                    stacks=seen.fields.get("stacks"),
+                    **{name: " → ".join(map(str, stack[-_SHOWN:])) for name, stack in _stacks(seen)},
                 ),
             ),
         )
+
+
+def _stacks(seen: Event) -> list[tuple[str, list[str]]]:
+    """Frames of each thread, the innermost last: `file:line in function`."""
+    told = seen.fields.get("stacks")
+    return (
+        [(str(name), list(stack)) for name, stack in told.items() if stack] if isinstance(told, dict) else []
+    )
+
+
+def _main_thread(seen: Event) -> list[str]:
+    return next((stack for name, stack in _stacks(seen) if name == "MainThread"), [])
+
+
+def _source(frames: list[str]) -> Source | None:
+    """The innermost line that is of the program: neither of a library nor of Python."""
+    for frame in reversed(frames):
+        found = _FRAME.match(frame)
+        if found and not any(part in found[1] for part in _FOREIGN):
+            return Source(file=found[1], line=int(found[2]))
+    return None
 
 
 def _number(seen: Event, name: str) -> float:
@@ -88,8 +122,11 @@ def _number(seen: Event, name: str) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
+_STACK = ["/home/me/train.py:12 in main", "/usr/lib/python3.11/queue.py:171 in Queue.get"]
+
+
 def _hang(since_s: float, median_s: float, **fields: Any) -> Event:
-    return event("hang", step=7, since_s=since_s, median_s=median_s, stacks={"MainThread": "x"}, **fields)
+    return event("hang", step=7, since_s=since_s, median_s=median_s, stacks={"MainThread": _STACK}, **fields)
 
 
 CASES = (
