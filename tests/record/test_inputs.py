@@ -184,3 +184,16 @@ def test_what_cannot_be_read_at_once_is_left_alone():
     assert row_hashes(torch.zeros(3, device="meta")) is None
     assert row_hashes(torch.zeros(3, 4).t()) is None
     assert row_hashes(torch.eye(3).to_sparse()) is None
+
+
+def test_rows_are_left_alone_where_they_are_too_dear(record, digits):
+    with record() as writer:
+        train(TensorDataset(*digits), epochs=3)
+        core = writer.recorder._core
+        core.eyes._rows_ns, core.eyes._resting, core.budget.allowance_ns = 1e12, -1, 0
+        core.asleep = 0
+        core.eyes.batch(object(), digits[0], grad=True)
+        assert core.eyes._resting == 0, "the next batches of this training are not even counted"
+        core.eyes.batch(A(), digits[0], grad=True)
+    assert [one["batches"] for one in streams(writer)] == [54, 1]
+    assert streams(writer)[1]["batches_looked_at"] == 0

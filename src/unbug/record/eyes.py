@@ -34,6 +34,7 @@ class Eyes:
         self._features: dict[int, Features] = {}
         self._rows: dict[int, RowsSeen] = {}
         self._rows_ns = 50_000.0
+        self._resting = -1
 
     # What the recorder tells.
     def given(self, tensor: torch.Tensor) -> None:
@@ -44,11 +45,15 @@ class Eyes:
 
     def batch(self, loader: Any, batch: Any, *, grad: bool) -> None:
         """A loader delivered, or without loaders a root module is given its input (`loader` is None)."""
-        self._sight.safely("rows", lambda: self._hash(loader, batch, grad=grad))
+        current = self._core.current
+        if current is None or current.training.number != self._resting:
+            self._sight.safely("rows", lambda: self._hash(loader, batch, grad=grad))
 
     def exhausted(self, loader: Any) -> None:
         """A loader has given all."""
-        self._sight.safely("rows", lambda: self._epoch(loader))
+        current = self._core.current
+        if current is None or current.training.number != self._resting:
+            self._sight.safely("rows", lambda: self._epoch(loader))
 
     def close(self) -> None:
         """Tell how everything stands at the end."""
@@ -98,6 +103,8 @@ class Eyes:
         if stream is None:
             return
         spread = self._spread()
+        if spread > _MOST_SPREAD:
+            self._resting = number
         if spread > _MOST_SPREAD or stream.batches % (2 * spread) > 1:
             stream.skipped()
             return

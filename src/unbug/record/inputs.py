@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from unbug.record.items import first_examples
 from unbug.record.tensors import local, reason_unseen
 
 __all__ = ["MOST_FEATURES", "Features", "feature_sums"]
 
 MOST_FEATURES = 256
-_DIGITS = 7
+_ELEMENTS, _DIGITS = 65_536, 7
 
 
 class Features:
@@ -77,7 +76,8 @@ def feature_sums(tensor: torch.Tensor) -> tuple[tuple[int, ...], int, torch.Tens
     if not 0 < math.prod(shape) <= MOST_FEATURES:
         return None
     with torch.no_grad(), torch.autocast(tensor.device.type, enabled=False):
-        values = first_examples(tensor.detach())
+        rows = max(1, _ELEMENTS // math.prod(shape))
+        values = tensor.detach()[:rows]
         values = values.reshape(len(values), -1).double()
         nan, inf = torch.isnan(values), torch.isinf(values)
         finite = ~(nan | inf)

@@ -23,7 +23,7 @@ def loader_facts(loader: Any) -> dict[str, Any]:
     Args:
         loader: Or its iterator, where the program has let go of the loader itself.
     """
-    held = vars(loader)
+    held = getattr(loader, "__dict__", {})
     if "_index_sampler" in held:
         held = _of_iterator(held)
     kind = type(loader)

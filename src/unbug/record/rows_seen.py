@@ -204,7 +204,7 @@ class RowsSeen:
 
 def _data_of(loader: object) -> object:
     """The data set of a loader, or of an iterator whose loader is gone already; else the loader itself."""
-    held = vars(loader)
+    held = getattr(loader, "__dict__", {})
     return held.get("dataset", held.get("_dataset", loader))
 
 
