@@ -18,6 +18,7 @@ from unbug.errors import InternalError
 from unbug.hooks import shims
 from unbug.hooks.contract import Listener, Nap
 from unbug.hooks.heap import living, one_look
+from unbug.hooks.kept import Kept
 from unbug.hooks.on_backward import backward_taps
 from unbug.hooks.on_forward import forward_taps
 from unbug.hooks.on_loss import loss_taps
@@ -44,6 +45,7 @@ class Hub:
     def __init__(self, listener: Listener) -> None:
         self._teller = Teller(listener)
         self._table = Table()
+        self._kept: Kept | None = None
         self._forward: tuple[FunctionType, Tapped] | None = None
         self._watch_forwards = True
         self._optimizers_live = True
@@ -131,7 +133,7 @@ class Hub:
         self._table.undo()
 
     def _put_in_place(self) -> None:
-        teller = self._teller
+        teller, self._kept = self._teller, Kept()
         forward = forward_taps(teller)
         prepared = [
             (spec, *self._prepare(spec))
@@ -152,6 +154,8 @@ class Hub:
                 self._forward = function, tapped
             if spec.existing is not None:
                 self._tap_existing(spec, tapped)
+        self._kept.save()
+        self._kept = None
         if not self._watch_forwards:
             self.watch_forwards = False
 
@@ -175,6 +179,7 @@ class Hub:
                 enter_names=spec.enter_names,
                 leave_names=names,
                 inner=spec.inner,
+                kept=self._kept if spec.name.startswith("torch.") else None,
             )
         except Exception as error:  # one that is strange must not keep the others from being tapped
             return None, None, str(error) or type(error).__name__

@@ -33,6 +33,7 @@ from collections.abc import Callable, Sequence
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
 
+from unbug.hooks.kept import Kept, digest
 from unbug.hooks.source import TapError, compiled, imported_names, nested, parsed, source_of
 
 __all__ = ["RAISED", "TapError", "Tapped", "make_tap"]
@@ -70,6 +71,7 @@ def make_tap(
     enter_names: Sequence[str] = (),
     leave_names: Sequence[str] = (),
     inner: str | None = None,
+    kept: Kept | None = None,
 ) -> Tapped:
     """Compile `function` with `enter` and `leave` in it; nothing is assigned.
 
@@ -78,30 +80,47 @@ def make_tap(
         leave: Called with the token (None if `enter` raised), the value (`RAISED` if there is none), and the
             values of `leave_names` as they are then.
         inner: Name of a function defined inside `function` that is to be tapped in its place.
+        kept: Taps that were compiled before, and where a new one is put.
     Raises:
         TapError: the source is missing, is not what was compiled, or has a shape that cannot be tapped.
     """
+    original = function.__code__
+    question = _question(function, original if inner is None else nested(original, inner))
+    key = "" if kept is None else digest(original, question, inner, tuple(enter_names), tuple(leave_names))
+    code = None if kept is None else kept.get(key)
+    if code is None:
+        code = _compile(function, enter_names, leave_names, inner, question=question)
+        if kept is not None:
+            kept.put(key, code)
+    code = _with_constants(code, {_ENTER: enter, _LEAVE: leave, _NOTHING: RAISED})
+    pair = (original, code) if inner is None else (nested(original, inner), nested(code, inner))
+    if (code.co_freevars, pair[1].co_freevars) != (original.co_freevars, pair[0].co_freevars):
+        raise TapError("its closure would change")
+    return Tapped(original, pair[0], code, pair[1])
+
+
+def _compile(
+    function: FunctionType,
+    enter_names: Sequence[str],
+    leave_names: Sequence[str],
+    inner: str | None,
+    *,
+    question: str,
+) -> CodeType:
+    """The code with constants that stand for the two calls."""
     original = function.__code__
     text, plain = source_of(original)
     imported = imported_names(function, plain)
     definition = parsed(text)
     target, other = definition, plain
-    target_code = original
     if inner is not None:
         target, other = _find(definition, inner), _find(plain, inner)
-        target_code = nested(original, inner)
     known = {argument.arg for argument in ast.walk(target.args) if isinstance(argument, ast.arg)}
     for name in (*enter_names, *leave_names):
         if name not in known:
             raise TapError(f"it has no parameter {name!r}")
-    question = _question(function, target_code)
     target.body = _tapped_body(target, other, enter_names, leave_names, question=question)
-    constants = {_ENTER: enter, _LEAVE: leave, _NOTHING: RAISED}
-    code = _with_constants(compiled(definition, original, imported), constants)
-    pair = (original, code) if inner is None else (nested(original, inner), nested(code, inner))
-    if (code.co_freevars, pair[1].co_freevars) != (original.co_freevars, pair[0].co_freevars):
-        raise TapError("its closure would change")
-    return Tapped(original, pair[0], code, pair[1])
+    return compiled(definition, original, imported)
 
 
 def _question(function: FunctionType, target: CodeType) -> str:
