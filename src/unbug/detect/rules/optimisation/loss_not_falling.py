@@ -88,7 +88,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         return
     if not rose and _was_good(window, start, at):
         return
-    moved = _moved(window)
+    moved, place = _moved(window), "loss"
     if rose:
         message = Bilingual(
             f"the training loss rose from {start:.4g} at the start to {quarter:.4g} at the end",
@@ -107,7 +107,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             f"其范数的 {moved:.2g}（阈值 {at.moved:g}）",
         )
         advice = Bilingual("raise the learning rate, by a factor of 100 or more", "把学习率提高 100 倍或更多")
-        diagnoses = ("lr-too-low",)
+        diagnoses, place = ("lr-too-low",), "optimizer"
     else:
         message = Bilingual(
             f"the training loss stayed at {start:.4g}: second half {half:.4g}, a change below {at.drop:.0%}",
@@ -119,7 +119,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         )
         diagnoses = None
     yield Finding(
-        place="loss",
+        place=place,
         message=message,
         advice=advice,
         diagnoses=diagnoses,
@@ -175,6 +175,7 @@ CASES = (
     ),
     fires(
         "stays, since the weights do not move",
+        place="optimizer",
         events=(_LOSS, _ORDER),
         places=_FC,
         diagnoses=("lr-too-low",),
