@@ -1,17 +1,21 @@
-"""Write docs/explanation/real-programs.md from what `real.py` measured."""
+"""Write docs/explanation/real-programs.md from what `real.py` measured: `real_page.py [PYTHON]`.
+
+PYTHON is the interpreter that the programs ran with.
+"""
 
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 
 import real  # type: ignore[import-not-found]
 
 PAGE = Path(__file__).parent.parent / "docs" / "explanation" / "real-programs.md"
-LIBRARIES = ("torch", "numpy", "lightning", "pytorch-ignite", "skorch", "wandb", "tensorboard")
+LIBRARIES = "torch torchvision numpy gymnasium tyro tensorboard wandb lightning pytorch-ignite skorch scipy"
+ASK = "import importlib.metadata as m, sys; print(*(f'{n} {m.version(n)}' for n in sys.argv[1:]), sep=', ')"
 
 HEAD = """# Real programs
 
@@ -32,6 +36,8 @@ their tensors and event files by what was logged. Times, rates and names made of
 from one bare run to the next, are left out of the comparison (`varies` in `bench/real.toml`). Data are small
 and made on the spot (`bench/real_data.py`), so what the programs learn is not what their authors publish.
 Where a program seeds nothing it is begun by `bench/real_seeded.py`, which does.
+
+Torchvision was used without its compiled operators, which none of these programs calls.
 
 The runs took turns with other work on the machine's two cores: their times say nothing of unbug's cost, which
 `bench/cost.py` measures. The memory is the peak over that of the larger bare run.
@@ -66,7 +72,7 @@ def _findings(program: Mapping, row: Mapping) -> list[str]:
     return lines
 
 
-def page() -> str:
+def page(python: str) -> str:
     """The page."""
     programs = real.table()
     rows = {
@@ -107,10 +113,12 @@ def page() -> str:
     parts += ["", "## Versions", "", "| repository | commit | licence |", "| --- | --- | --- |"]
     known = {(one["address"], one["commit"], one["licence"]) for one, _ in shown}
     parts += [f"| {address} | `{commit[:12]}` | {licence} |" for address, commit, licence in sorted(known)]
-    parts += ["", "Libraries: " + ", ".join(f"{name} {version(name)}" for name in LIBRARIES) + "."]
+    asked = [python, "-c", ASK, *LIBRARIES.split()]
+    told = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    parts += ["", f"Libraries: {told}."]
     return "\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page())
+    PAGE.write_text(page(sys.argv[1] if len(sys.argv) > 1 else sys.executable))
     sys.stdout.write(f"{PAGE}\n")
