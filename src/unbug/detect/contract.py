@@ -7,6 +7,7 @@ from unbug.detect.sites import Site, evaluated, loss_sites, trained_sites
 from unbug.detect.statement import Finding
 from unbug.detect.structure import (
     common_place,
+    covering_place,
     facts_evidence,
     last_checkpoint,
     modes,
@@ -38,6 +39,7 @@ __all__ = [
     "Window",
     "block_medians",
     "common_place",
+    "covering_place",
     "detector",
     "evaluated",
     "event",

@@ -15,6 +15,7 @@ __all__ = [
     "Mode",
     "SeenAgain",
     "common_place",
+    "covering_place",
     "facts_evidence",
     "last_checkpoint",
     "modes",
@@ -172,6 +173,19 @@ def common_place(paths: Sequence[str]) -> str:
             break
         shared.append(parts[0])
     return ".".join(shared) or paths[0]
+
+
+def covering_place(window: Window, paths: Sequence[str]) -> str:
+    """The outermost module all of whose parameters are among the paths; `common_place` where that is none."""
+    place, among = common_place(paths), set(paths)
+    parameters = [one.path for one in window.places if one.kind == "parameter"]
+    while "." in place:
+        outer = place.rpartition(".")[0]
+        inside = [path for path in parameters if path.startswith(f"{outer}.")]
+        if not inside or not among.issuperset(inside):
+            break
+        place = outer
+    return place
 
 
 def named(paths: Iterable[str], *, most: int = 3) -> Bilingual:

@@ -18,9 +18,10 @@ from unbug.detect.contract import (
     Bilingual,
     Event,
     Finding,
+    Place,
     Severity,
     Window,
-    common_place,
+    covering_place,
     detector,
     event,
     facts_evidence,
@@ -55,7 +56,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         cut = [str(path) for path in again.items if path not in seen]
         if not cut:
             continue
-        place = common_place(cut)
+        place = covering_place(window, cut)
         ran = {track.place for track in window.head(step + 1).read("activation.count")}
         ran |= {str(path) for path in again.fields.get("without_gradient_ran") or ()}
         runs = [path for path in cut if path.rpartition(".")[0] in ran]
@@ -108,6 +109,15 @@ CASES = (
         "a module that runs without recording gradients",
         severity=Severity.ERROR,
         events=tuple(_look(step, "enc.weight", ran=("enc",)) for step in range(3)),
+    ),
+    fires(
+        "all of a module: the module is named",
+        place="net.enc",
+        places=(
+            Place(path="net.enc.0.weight", kind="parameter", order=0),
+            Place(path="net.dec.weight", kind="parameter", order=1),
+        ),
+        events=tuple(_look(step, "net.enc.0.weight") for step in range(3)),
     ),
     fires("a module that does not run", severity=Severity.NOTE, events=_THREE),
     silent("two looks", events=_THREE[:2], activation__count={"enc": [9.0] * 3}),
