@@ -139,7 +139,7 @@ class _Rows:
         self.rows.append((dict(zip(self.groups[group], values, strict=True)), where))
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.integers(2, 12), st.integers(0, 2**32))
 def test_random_subsets_lose_nothing_and_need_few_groups(names, seed):
     rows, chance = _Rows(), random.Random(seed)
