@@ -54,7 +54,7 @@ def test_columns_are_aligned_and_the_least_one_is_dropped():
         (["--name", "x", "train.py", "--name", "y"], ["--name", "x"], ["train.py", "--name", "y"]),
         (["--name=x", "-m", "pkg.train", "-m", "z"], ["--name=x"], ["-m", "pkg.train", "-m", "z"]),
         (["-mpkg", "a"], [], ["-m", "pkg", "a"]),
-        (["--quiet", "--", "--strange.py"], ["--quiet"], ["--strange.py"]),
+        (["--quiet", "--", "--strange.py"], ["--quiet"], ["--", "--strange.py"]),
         (["--budget", "2%", "--help"], ["--budget", "2%", "--help"], []),
         (["--name", "-m", "train.py"], ["--name", "-m"], ["train.py"]),
         ([], [], []),
