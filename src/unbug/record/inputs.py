@@ -76,11 +76,11 @@ def feature_sums(tensor: torch.Tensor) -> tuple[tuple[int, ...], int, torch.Tens
     if not 0 < math.prod(shape) <= MOST_FEATURES:
         return None
     with torch.no_grad(), torch.autocast(tensor.device.type, enabled=False):
-        rows = max(1, _ELEMENTS // math.prod(shape))
-        values = tensor.detach()[:rows]
+        rows = min(len(tensor), max(1, _ELEMENTS // math.prod(shape)))
+        values = tensor.detach().narrow(0, 0, rows)
         values = values.reshape(len(values), -1).double()
         nan, inf = torch.isnan(values), torch.isinf(values)
-        finite = ~(nan | inf)
+        finite = torch.logical_or(nan, inf).logical_not()
         counts = finite.sum(0, dtype=torch.float64)
         mean = torch.where(finite, values, 0).sum(0) / counts
         gaps = torch.where(finite, values - mean, 0)

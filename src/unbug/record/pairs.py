@@ -41,7 +41,7 @@ class Sample:
             chosen = np.sort(draw.choice(chosen, _MOST_PARAMETERS, replace=False, p=share))
         total = sizes[chosen].sum()
         self.elements, self.of = 0, int(sizes.sum())
-        self._parts: list[tuple[weakref.ref[torch.Tensor], torch.Tensor]] = []
+        self._parts: list[tuple[weakref.ref[torch.Tensor], torch.Tensor, int]] = []
         for number in chosen.tolist():
             size = int(sizes[number])
             count = min(size, max(_LEAST, round(SAMPLED_ELEMENTS * size / total)))
@@ -50,24 +50,24 @@ class Sample:
                 if size < 1 << 20
                 else _spread(draw, size, count)
             )
-            self._parts.append((weakref.ref(usable[number]), torch.from_numpy(index)))
+            self._parts.append((weakref.ref(usable[number]), torch.from_numpy(index), int(index[-1])))
             self.elements += count
 
     def take(self, pick: Callable[[torch.Tensor], torch.Tensor | None]) -> torch.Tensor | None:
         """The sampled elements of what `pick` gives for each parameter; None where one is missing."""
         parts = []
         with torch.no_grad():
-            for number, (reference, index) in enumerate(self._parts):
+            for number, (reference, index, last) in enumerate(self._parts):
                 tensor = reference()
                 picked = pick(tensor) if tensor is not None else None
                 if picked is None:
                     return None
                 picked = local(picked).detach()
-                if reason_unseen(picked) or int(index[-1]) >= picked.numel():
+                if reason_unseen(picked) or last >= picked.numel():
                     return None
                 if index.device != picked.device:
                     index = index.to(picked.device, non_blocking=True)
-                    self._parts[number] = (reference, index)
+                    self._parts[number] = (reference, index, last)
                 parts.append(torch.take(picked, index).float())
             if len({part.device for part in parts}) != 1:
                 return None
@@ -108,7 +108,7 @@ class GradientPairs:
             return None
         with torch.no_grad(), torch.autocast(gradient.device.type, enabled=False):
             rows = torch.stack([made[1], gradient, made[2]]).double()
-            return (rows[:, None] * rows[None]).sum(-1).reshape(-1)
+            return (rows.unsqueeze(1) * rows.unsqueeze(0)).sum(-1).reshape(-1)
 
     def values(self, products: list[float], batch: int) -> list[float]:
         """The row of `SERIES`; NaN where a number is undefined.
