@@ -97,7 +97,7 @@ def test_every_floating_type_merges(dtype):
 def test_an_order_that_repeats_is_told_from_a_shuffled_one(record, digits):
     data = TensorDataset(*digits)
     for shuffle, share in ((False, 1.0), (True, None)):
-        with record() as writer:
+        with record(every=1) as writer:
             train(data, shuffle=shuffle)
         (stream,) = streams(writer)
         assert stream["same_order_share"] == share
@@ -115,7 +115,7 @@ def row_hashes_of(digits):
 
 def test_rows_that_come_twice_in_an_epoch_are_counted(record, digits):
     twice = [index for index in range(300) for _ in range(2)] + list(range(300, 400))
-    with record() as writer:
+    with record(every=1) as writer:
         train(Subset(TensorDataset(*digits), twice), shuffle=True)
     (stream,) = streams(writer)
     assert stream["repeat_share"] == pytest.approx(300 / 700)
@@ -125,7 +125,7 @@ def test_rows_that_come_twice_in_an_epoch_are_counted(record, digits):
 @pytest.mark.parametrize("leak", [0, 50, 200])
 def test_rows_of_the_training_in_an_evaluation_are_counted(record, digits, leak):
     data = TensorDataset(*digits)
-    with record() as writer:
+    with record(every=1) as writer:
         train(Subset(data, range(1000)), evaluate=Subset(data, range(1000 - leak, 1200 - leak)))
     first, second = streams(writer)
     assert (first["grad"], second["grad"]) == (True, False) and (first["data"], second["data"]) == (0, 1)
@@ -135,7 +135,7 @@ def test_rows_of_the_training_in_an_evaluation_are_counted(record, digits, leak)
 
 
 def test_slices_by_hand_are_streams_of_the_model(record, digits):
-    with record() as writer:
+    with record(every=1) as writer:
         net = nn.Linear(64, 10)
         optimizer = torch.optim.SGD(net.parameters(), lr=0.01)
         for _ in range(3):
@@ -190,10 +190,11 @@ def test_rows_are_left_alone_where_they_are_too_dear(record, digits):
     with record() as writer:
         train(TensorDataset(*digits), epochs=3)
         core = writer.recorder._core
+        before = core.eyes._rows[0].streams[0].batches
         core.eyes._rows_ns, core.eyes._resting, core.budget.allowance_ns = 1e12, -1, 0
         core.asleep = 0
         core.eyes.batch(object(), digits[0], grad=True)
         assert core.eyes._resting == 0, "the next batches of this training are not even counted"
         core.eyes.batch(A(), digits[0], grad=True)
-    assert [one["batches"] for one in streams(writer)] == [54, 1]
+    assert [one["batches"] for one in streams(writer)] == [before, 1]
     assert streams(writer)[1]["batches_looked_at"] == 0
