@@ -48,8 +48,8 @@ def _row(program: Mapping, row: Mapping) -> str:
     told = row["recorded"]
     same = "yes" if not row["changed"] else "**no**"
     steps = f"{told.get('steps', 0)}"
-    if row["expected_steps"] >= 0 and told.get("steps") != row["expected_steps"]:
-        steps += f" of {row['expected_steps']}"
+    if program["steps"] >= 0 and told.get("steps") != program["steps"]:
+        steps += f" of {program['steps']}"
     lost = told.get("steps", 0) - told.get("losses", 0)
     losses = "all" if lost == 0 else f"{told.get('losses', 0)}"
     files = row["files"]
