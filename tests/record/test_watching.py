@@ -148,3 +148,21 @@ def test_tensors_that_no_module_holds_are_one_training(record):
                 weight.grad = None
     assert [step for step, _ in writer.read("loss.value")] == list(range(4))
     assert {training for _, _, training, *_ in writer.rows} == {0}
+
+
+def test_tensors_can_be_swapped_as_without_unbug(record):
+    """`torch.utils.swap_tensors` refuses a tensor with weak references, and `Module.to` may use it."""
+    torch.manual_seed(0)
+    net, optimizer = small()
+    torch.__future__.set_swap_module_params_on_conversion(True)
+    try:
+        with record() as writer:
+            fit(net, optimizer, 3)
+            optimizer.zero_grad()
+            net.to(torch.float64).to(torch.float32)
+            fit(net, optimizer, 3)
+    finally:
+        torch.__future__.set_swap_module_params_on_conversion(False)
+    assert [step for step, _ in writer.read("loss.value")] == list(range(6))
+    assert {training for _, _, training, *_ in writer.rows} == {0}
+    assert {step for step, _ in writer.read("weight.mean", "0.weight")} >= {0, 5}

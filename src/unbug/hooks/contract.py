@@ -128,6 +128,12 @@ class Listener(Protocol):
     def seeded(self, generator: str, seed: int | None) -> None:
         """`torch.manual_seed`, `numpy.random.seed`, `random.seed` were called."""
 
+    def swapping(self, tensors: tuple[torch.Tensor, ...]) -> None:
+        """Two tensors are about to be swapped: no weak reference to them may be left."""
+
+    def swapped(self, tensors: tuple[torch.Tensor, ...]) -> None:
+        """They were, or it failed; each is the same object as before."""
+
     def compiled(self, what: str) -> None:
         """`torch.compile` (or `Module.compile`) was asked for: inner modules cannot be seen there."""
 

@@ -22,7 +22,7 @@ _GUARD = "tracing, transforms"
 
 def process_taps(teller: Teller) -> list[Spec]:
     """All taps that concern neither modules nor gradients nor optimizers."""
-    return [*_loading(teller), *_seeding(teller), *_compiling(teller)]
+    return [*_loading(teller), *_seeding(teller), *_compiling(teller), *_swapping(teller)]
 
 
 def _loading(teller: Teller) -> list[Spec]:
@@ -176,3 +176,24 @@ def _compiling(teller: Teller) -> list[Spec]:
 
 def _describe(what: Any) -> str:
     return str(getattr(what, "__qualname__", type(what).__qualname__))
+
+
+def _swapping(teller: Teller) -> list[Spec]:
+    def enter(t1: Any, t2: Any) -> tuple[Any, Any]:
+        teller.tell("swapping", (t1, t2))
+        return t1, t2
+
+    def leave(tensors: tuple[Any, Any] | None, value: Any) -> None:
+        if tensors is not None:
+            teller.tell("swapped", tensors)
+
+    return [
+        Spec(
+            name="torch.utils.swap_tensors",
+            what="two tensors are about to be swapped, which torch refuses to do with one referred to weakly",
+            guard="none",
+            enter=enter,
+            leave=leave,
+            enter_names=("t1", "t2"),
+        )
+    ]

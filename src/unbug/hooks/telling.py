@@ -14,7 +14,7 @@ __all__ = ["Here", "Teller"]
 _METHODS = (
     "root_forward", "root_output", "module_output", "backward_begin", "backward_end", "autograd_grad",
     "optimizer_created", "step_begin", "step_end", "step_raised", "zero_grad", "clip", "scheduler_step",
-    "scaler_step", "loss_call", "batch_begin", "batch_end", "seeded", "compiled",
+    "scaler_step", "loss_call", "batch_begin", "batch_end", "seeded", "compiled", "swapping", "swapped",
 )  # fmt: skip
 
 

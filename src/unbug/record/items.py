@@ -8,6 +8,7 @@ import weakref
 import torch
 
 from unbug.record.places import Map
+from unbug.record.refs import ref
 from unbug.record.roots import Owned
 from unbug.store import Writer
 from unbug.types import STORED_STATISTICS, Place, Series
@@ -28,7 +29,7 @@ class ParameterSlot:
 
     def __init__(self, number: int, tensor: torch.Tensor, place: Place) -> None:
         self.number, self.place = number, place
-        self.ref = weakref.ref(tensor)
+        self.ref = ref(tensor)
         self.groups: dict[str, int] = {}
 
 

@@ -11,12 +11,12 @@ Source: McCandlish et al. 2018, "An Empirical Model of Large-Batch Training", ar
 from __future__ import annotations
 
 import math
-import weakref
 from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import torch
 
+from unbug.record.refs import TensorRef, ref
 from unbug.record.tensors import local, reason_unseen
 
 __all__ = ["SAMPLED_ELEMENTS", "SERIES", "GradientPairs", "Sample", "owned_tensors"]
@@ -41,7 +41,7 @@ class Sample:
             chosen = np.sort(draw.choice(chosen, _MOST_PARAMETERS, replace=False, p=share))
         total = sizes[chosen].sum()
         self.elements, self.of = 0, int(sizes.sum())
-        self._parts: list[tuple[weakref.ref[torch.Tensor], torch.Tensor, int]] = []
+        self._parts: list[tuple[TensorRef, torch.Tensor, int]] = []
         for number in chosen.tolist():
             size = int(sizes[number])
             count = min(size, max(_LEAST, round(SAMPLED_ELEMENTS * size / total)))
@@ -50,7 +50,7 @@ class Sample:
                 if size < 1 << 20
                 else _spread(draw, size, count)
             )
-            self._parts.append((weakref.ref(usable[number]), torch.from_numpy(index), int(index[-1])))
+            self._parts.append((ref(usable[number]), torch.from_numpy(index), int(index[-1])))
             self.elements += count
 
     def take(self, pick: Callable[[torch.Tensor], torch.Tensor | None]) -> torch.Tensor | None:
@@ -144,6 +144,6 @@ def _spread(draw: np.random.Generator, size: int, count: int) -> np.ndarray:
     return edges + draw.integers(0, size // count, count)
 
 
-def owned_tensors(table: Mapping[int, weakref.ref[torch.Tensor]]) -> list[torch.Tensor]:
+def owned_tensors(table: Mapping[int, TensorRef]) -> list[torch.Tensor]:
     """Those of a table that are alive."""
     return [tensor for reference in table.values() if (tensor := reference()) is not None]

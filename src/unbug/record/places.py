@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from unbug.hooks import cell_name
+from unbug.record.refs import TensorRef, ref
 from unbug.record.wrappers import children, unwrap
 from unbug.types import Place
 
@@ -31,7 +32,7 @@ class Map:
 
     modules: dict[int, Place] = field(default_factory=dict)
     parameters: dict[int, Place] = field(default_factory=dict)
-    references: dict[int, weakref.ref[Any]] = field(default_factory=dict)
+    references: dict[int, weakref.ref[Any] | TensorRef] = field(default_factory=dict)
 
     def module(self, module: torch.nn.Module) -> Place | None:
         """Place of a module that is part of the training."""
@@ -76,7 +77,7 @@ def build_map(
         if id(tensor) not in found.parameters:
             place = _parameter_place(name, tensor, training, None)
             found.parameters[id(tensor)] = place
-            found.references[id(tensor)] = weakref.ref(tensor)
+            found.references[id(tensor)] = ref(tensor)
             drafts.append((sys.maxsize, len(drafts), True, id(tensor), place))
     for order, (_, _, is_parameter, key, _) in enumerate(sorted(drafts, key=lambda draft: draft[:2])):
         table = found.parameters if is_parameter else found.modules
@@ -126,7 +127,7 @@ def _walk(
             continue
         one = _parameter_place(full, tensor, training, here)
         found.parameters[id(tensor)] = one
-        found.references[id(tensor)] = weakref.ref(tensor)
+        found.references[id(tensor)] = ref(tensor)
         drafts.append((rank, len(drafts), True, id(tensor), one))
     for name, child in children(module):
         inner = path if not name else f"{path}.{name}" if path else name

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 
+from unbug.record.refs import ref
 from unbug.record.roots import Owned, same
 
 __all__ = ["Reach", "is_due"]
@@ -48,7 +48,7 @@ class Reach:
                 seen[id(source)] = source
                 leaf = getattr(source, "variable", None) if not source.next_functions else None
                 if isinstance(leaf, torch.Tensor):
-                    self.leaves[id(leaf)] = weakref.ref(leaf)
+                    self.leaves[id(leaf)] = ref(leaf)
                 elif len(seen) >= _MOST_NODES:
                     self.whole = False
                     waiting.clear()

@@ -23,6 +23,7 @@ from unbug.record.coverage import coverage_of
 from unbug.record.items import first_examples, limits_of, saturation_scale
 from unbug.record.losses import Losses
 from unbug.record.parents import parameters_now
+from unbug.record.refs import swapped, swapping
 from unbug.record.resumed import resumed_from
 from unbug.record.settings_seen import SettingsSeen
 from unbug.record.steps import Steps
@@ -339,6 +340,12 @@ class Recorder:
     # The process.
     def seeded(self, generator: str, seed: int | None) -> None:
         self._settings.seeded(generator, seed)
+
+    def swapping(self, tensors: tuple[torch.Tensor, ...]) -> None:
+        swapping(tensors)
+
+    def swapped(self, tensors: tuple[torch.Tensor, ...]) -> None:
+        swapped(tensors)
 
     def compiled(self, what: str) -> None:
         self._settings.compile(what)

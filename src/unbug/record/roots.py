@@ -7,15 +7,17 @@ from dataclasses import dataclass, field
 
 import torch
 
+from unbug.record.refs import TensorRef, ref
+
 __all__ = ["Owned", "Root", "Roots", "owned", "same"]
 
-Owned = dict[int, "weakref.ref[torch.Tensor]"]
+Owned = dict[int, TensorRef]
 """Tensors by identity, without keeping them alive: an `id` alone is used again once its tensor is gone."""
 
 
 def owned(tensors: object) -> Owned:
     """Remember tensors by identity."""
-    return {id(tensor): weakref.ref(tensor) for tensor in tensors}  # type: ignore[attr-defined]
+    return {id(tensor): ref(tensor) for tensor in tensors}  # type: ignore[attr-defined]
 
 
 def same(table: Owned, tensor: torch.Tensor) -> bool:

@@ -8,16 +8,14 @@ a generator's backward leaves in the discriminator are cleared before the discri
 
 from __future__ import annotations
 
-import weakref
-
 import torch
 from torch.optim import Optimizer
+
+from unbug.record.refs import TensorRef, ref
 
 __all__ = ["StaleGradient"]
 
 _REPRESENTATIVES = 2
-
-Tensors = weakref.ref[torch.Tensor]
 
 
 class StaleGradient:
@@ -26,8 +24,8 @@ class StaleGradient:
     __slots__ = ("_after", "_chosen", "_used", "_verified", "added_to")
 
     def __init__(self) -> None:
-        self._chosen: list[Tensors] = []
-        self._used: list[tuple[Tensors, Tensors, int]] = []
+        self._chosen: list[TensorRef] = []
+        self._used: list[tuple[TensorRef, TensorRef, int]] = []
         self._after: list[int] = []
         self._verified = 0
         self.added_to = False
@@ -39,7 +37,7 @@ class StaleGradient:
         if not self._chosen or len(self._used) < len(self._chosen):
             parameters = (one for group in optimizer.param_groups for one in group["params"])
             with_grad = sorted((one for one in parameters if one.grad is not None), key=torch.Tensor.numel)
-            self._chosen = [weakref.ref(one) for one in with_grad[:_REPRESENTATIVES]]
+            self._chosen = [ref(one) for one in with_grad[:_REPRESENTATIVES]]
             self._remember()
 
     def cleared(self) -> None:
@@ -74,9 +72,9 @@ class StaleGradient:
         for reference in self._chosen:
             parameter = reference()
             if parameter is not None and (grad := parameter.grad) is not None:
-                self._used.append((reference, weakref.ref(grad), grad._version))
+                self._used.append((reference, ref(grad), grad._version))
 
-    def _version(self, entry: tuple[Tensors, Tensors, int]) -> int:
+    def _version(self, entry: tuple[TensorRef, TensorRef, int]) -> int:
         parameter = entry[0]()
         if parameter is None:
             return -1
@@ -85,7 +83,7 @@ class StaleGradient:
             return -1
         return int(grad._version)
 
-    def _some(self, entry: tuple[Tensors, Tensors, int]) -> bool:
+    def _some(self, entry: tuple[TensorRef, TensorRef, int]) -> bool:
         """Old code clears with `grad.data.zero_()`, which raises no version.
 
         Off the CPU the look waits for the device, so it is taken at the first two occasions only.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import linecache
 import re
-import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 
 from unbug.record.places import source_of
+from unbug.record.refs import TensorRef, ref
 from unbug.record.roots import Owned, same
 from unbug.record.watched import Watched
 
@@ -41,7 +41,7 @@ class Unregistered:
     """
 
     def __init__(self) -> None:
-        self._versions: dict[int, tuple[weakref.ref[torch.Tensor], int]] = {}
+        self._versions: dict[int, tuple[TensorRef, int]] = {}
 
     def look(
         self, watched: Watched, roots: Iterable[torch.nn.Module], optimised: Iterable[Owned]
@@ -61,7 +61,7 @@ class Unregistered:
         known = set(modules)
         tables = list(optimised)
         entries: list[dict[str, Any]] = []
-        versions: dict[int, tuple[weakref.ref[torch.Tensor], int]] = {}
+        versions: dict[int, tuple[TensorRef, int]] = {}
         for path, owner, name, held in self._held(watched, trees, known):
             parts = [one for _, one in held if isinstance(one, torch.nn.Module)]
             candidates = [one for _, one in held if isinstance(one, torch.Tensor)]
@@ -69,7 +69,7 @@ class Unregistered:
             tensors = [one for one in candidates if id(one) not in registered and _has_grad(one)]
             lasting = [one for one in tensors if self._before(one) is not None]
             changed = any(one._version != self._before(one) for one in lasting)
-            versions |= {id(one): (weakref.ref(one), one._version) for one in tensors}
+            versions |= {id(one): (ref(one), one._version) for one in tensors}
             registered |= {id(one) for one in tensors}
             if lasting and len(entries) < _MOST_LISTED:
                 classes = sorted({type(one).__name__ for one in parts}) or ["Tensor"]
