@@ -195,6 +195,6 @@ class ValueNotLoggableError(UsageError, TypeError):
         shape = getattr(given, "shape", None)
         what = f"{kind} of shape {tuple(shape)}" if shape is not None else kind
         super().__init__(
-            f"cannot log {name!r}: {what} is no single number; log `float(...)` or reduce it first, or say what "
-            "it is: `unbug.Image`, `Histogram`, `Table`, `Text`, `Audio` or `Figure`"
+            f"cannot log {name!r}: {what} is no single number; log `float(...)` or reduce it first, or say "
+            "what it is: `unbug.Image`, `Histogram`, `Table`, `Text`, `Audio` or `Figure`"
         )

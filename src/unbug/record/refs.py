@@ -1,8 +1,7 @@
 """Weak references to tensors that step aside while torch swaps two of them.
 
-`torch.utils.swap_tensors` (which `Module.to` uses if asked to) refuses a tensor that anybody refers to weakly.
-So there is one reference for each tensor, shared by all that follow it, and it is let go for the length of a
-swap.
+`torch.utils.swap_tensors` (which `Module.to` uses if asked to) refuses a tensor that has a weak reference. So
+there is one for each tensor, shared by all that follow it, and it is let go for the length of a swap.
 """
 
 from __future__ import annotations
