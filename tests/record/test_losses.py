@@ -193,3 +193,35 @@ def test_rarely_when_it_costs_too_much(record):
             F.cross_entropy(given, target)
     assert len(writer.values("call.value")) == 300
     assert 20 <= profile(writer, "eval")["looked_at"] < 200
+
+
+def test_a_validation_without_no_grad_is_an_evaluation(record):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 8), nn.Dropout(), nn.Linear(8, 3))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with record() as writer:
+        for _ in range(5):
+            net.train()
+            optimizer.zero_grad()
+            F.cross_entropy(net(torch.randn(6, 4)), torch.randint(0, 3, (6,))).backward()
+            optimizer.step()
+            net.eval()
+            F.cross_entropy(net(torch.randn(9, 4)), torch.randint(0, 3, (9,)))
+    assert [step for step, _ in writer.read("call.value", phase=0)] == list(range(5))
+    assert [step for step, _ in writer.read("call.value", phase=1)] == list(range(5))
+    assert {value for _, value in writer.read("step.batch_size")} == {6.0}
+
+
+def test_a_training_that_forgot_to_leave_evaluation_mode_is_a_training(record):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 8), nn.Dropout(), nn.Linear(8, 3))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with record() as writer:
+        for step in range(6):
+            if step == 2:
+                net.eval()
+            optimizer.zero_grad()
+            F.cross_entropy(net(torch.randn(6, 4)), torch.randint(0, 3, (6,))).backward()
+            optimizer.step()
+    training = [step for step, _ in writer.read("call.value", phase=0)]
+    assert set(range(6)) - set(training) <= {2}, "but for the one that told"

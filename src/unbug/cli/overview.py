@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from unbug.cli.picture import reduced
 from unbug.cli.taken import taken
-from unbug.types import RunState
+from unbug.types import Phase, RunState
 
 if TYPE_CHECKING:
     from unbug.store import Reader
@@ -126,7 +126,35 @@ def _training(reader: Reader, training: Any) -> dict[str, Any]:
         "lowest_loss": min(losses) if losses else None,
         "step_time_s": ordered[len(ordered) // 2] if ordered else None,
         "losses": reduced(losses, _COLUMNS),
+        "evaluations": _evaluations(reader, training.number),
     }
+
+
+def _evaluations(reader: Reader, training: int) -> list[dict[str, Any]]:
+    """What loss calls of evaluations gave, where the program logs nothing itself: one for each call site."""
+    import numpy as np
+
+    found = []
+    for name in ("call.accuracy", "call.error", "call.value"):
+        for series in reader.find(name=name, origin="auto", training=training):
+            points = reader.read(series, training=training)
+            values = points.values[(points.phase == Phase.EVAL) & np.isfinite(points.values)]
+            if not len(values):
+                continue
+            file, line = series.place.source or ("", 0)
+            found.append(
+                {
+                    "name": name.partition(".")[2],
+                    "function": series.statistic,
+                    "file": file,
+                    "line": line,
+                    "calls": len(values),
+                    "first": float(values[0]),
+                    "last": float(values[-1]),
+                    "values": reduced(values.tolist(), _COLUMNS),
+                }
+            )
+    return found
 
 
 def _values(reader: Reader, name: str, training: int) -> list[float]:

@@ -59,6 +59,7 @@ class Core:
         self.hub: Hub | None = None
         self.last_root: Root | None = None
         self.phase = Phase.OTHER
+        self.evaluating: Root | None = None
         self.spent = 0
         self.chosen_ns = 0
         self.asleep = 0

@@ -134,7 +134,7 @@ class Losses:
     def call(self, call: LossCall) -> None:
         """A loss gave its value."""
         core = self._core
-        grad = torch.is_grad_enabled()
+        grad = torch.is_grad_enabled() and core.evaluating is None
         number = core.number()
         key = (call.function, id(call.frame), grad, number)
         site = self._sites.get(key)

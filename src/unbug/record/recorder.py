@@ -141,7 +141,10 @@ class Recorder:
         key = (module.training, grad)
         count = root.forwards.get(key, 0)
         root.forwards[key] = count + 1
-        if grad:
+        evaluates = root.evaluates(module, grad=grad)
+        if root.parameters:  # a loss that is a module has no mode
+            core.evaluating = root if evaluates and grad else None
+        if not evaluates:
             progress = core.progress
             core.phase = Phase.TRAIN
             core.trainings.forwarded(root)

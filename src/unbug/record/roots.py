@@ -43,6 +43,7 @@ class Root:
 
     `first_grad` and `last_grad` are moments (numbers of a clock that ticks at every forward and step) of its
     first and last forward with grad mode on since an optimizer was made for it; -1 if there was none.
+    `trains_in_eval`: an optimizer stepped after a forward in evaluation mode.
     """
 
     ref: weakref.ref[torch.nn.Module]
@@ -53,6 +54,14 @@ class Root:
     training: int | None = None
     forwards: dict[tuple[bool, bool], int] = field(default_factory=dict)
     changed_at: int = 0
+    trains_in_eval: bool = False
+
+    def evaluates(self, module: torch.nn.Module, *, grad: bool) -> bool:
+        """Whether a forward belongs to an evaluation: without grad mode, or in evaluation mode where the module
+        trains in the other. Many programs validate without `no_grad`."""
+        if not grad:
+            return True
+        return not module.training and not self.trains_in_eval and self.forwards.get((True, True), 0) > 0
 
     def reread(self) -> None:
         """Take the parameters anew: lazy modules make them at the first forward, heads are replaced."""

@@ -68,6 +68,8 @@ class Steps:
         if self._depth > 1:
             return
         core = self._core
+        if core.evaluating is not None and core.progress.micro:
+            core.evaluating.trains_in_eval, core.evaluating = True, None
         if self._unfinished is not None:
             self._unfinished.scaled = False
             self.finish(self._unfinished, skipped=False)

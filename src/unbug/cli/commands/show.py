@@ -6,6 +6,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from unbug.cli.opened import opened
@@ -20,6 +21,7 @@ __all__ = ["arguments", "run"]
 _STATE_STYLE = {"running": "cyan", "finished": "green", "failed": "bold red", "killed": "bold red"}
 _SEVERITY_STYLE = {"error": "bold red", "warning": "yellow", "note": "dim"}
 _MOST = 8
+_MOST_EVALUATIONS = 6
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -124,6 +126,14 @@ def _training(training: dict[str, Any], *, width: int, color: bool) -> Iterator[
         line = f"  loss  {numbers}, lowest {number(training['lowest_loss'])}"
         picture = sparkline(training["losses"])
         if len(line) + len(picture) + 2 <= width:
+            line += "  " + paint(picture, "cyan", color=color)
+        yield line
+    for one in training["evaluations"][:_MOST_EVALUATIONS]:
+        name = {"value": "loss"}.get(one["name"], one["name"])
+        where = f"{Path(one['file']).name}:{one['line']}" if one["file"] else one["function"]
+        line = f"  evaluation {name}  {number(one['first'])} → {number(one['last'])}  ({where})"
+        picture = sparkline(one["values"])
+        if one["calls"] > 2 and len(line) + len(picture) + 2 <= width:
             line += "  " + paint(picture, "cyan", color=color)
         yield line
 
