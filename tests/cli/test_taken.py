@@ -49,7 +49,7 @@ def test_show_has_a_line_for_each(shown):
     lines = shown("show", "@last", env={"COLUMNS": "200"}).stdout.splitlines()
     text = "\n".join(" ".join(line.split()) for line in lines)
     assert "logged tensorboard: train/loss\n" in text
-    assert "set to argparse: lr 0.05, amp yes; 1 by default\n" in text
+    assert "set to argparse: lr 0.05, amp yes; 1 more as by default\n" in text
     assert (
         f"saved 6 checkpoints, NaN or infinity in the last at step 5: {shown.folder}/step5.pt\n"
         f"the last sound one at step 3: {shown.folder}/step3.pt\n"

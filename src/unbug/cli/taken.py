@@ -64,7 +64,7 @@ def _settings(fields: dict[str, Any]) -> str:
     names = [name for name in values if name in changed] if isinstance(changed, list) else list(values)
     told = ", ".join(f"{name} {_said(values[name])}" for name in names[:40])
     rest = len(values) - len(names)
-    usual = f"{rest if told else 'all'} at their default" if rest else ""
+    usual = (f"{rest} more as by default" if told else "all as by default") if rest else ""
     whole = "; ".join(part for part in (told, usual) if part)
     origin, name = str(fields.get("origin")), str(fields.get("name") or "")
     return f"{origin}{f' {name}' if name else ''}: {whole}"
