@@ -57,8 +57,8 @@ class Root:
     trains_in_eval: bool = False
 
     def evaluates(self, module: torch.nn.Module, *, grad: bool) -> bool:
-        """Whether a forward belongs to an evaluation: without grad mode, or with the module in evaluation mode
-        while it trains in the other. Many programs validate without `no_grad`."""
+        """Whether a forward belongs to an evaluation: no grad mode, or the module in evaluation mode
+        and trains in the other. Many programs validate without `no_grad`."""
         if not grad:
             return True
         return not module.training and not self.trains_in_eval and self.forwards.get((True, True), 0) > 0
