@@ -51,7 +51,8 @@ class ChildRecording:
         if self._unseen and not settings["quiet"]:
             print(f"unbug: {self._unseen[0]}", file=sys.stderr, flush=True)
         redactor = Redactor.of_process(sys.orig_argv, os.environ)
-        self._late = LateWriter(self._open)
+        self._rank = 0
+        self._late = LateWriter(self._open, noticed=self._note_rank)
         self.writer = RedactingWriter(self._late, redactor)
         self.writer.on_fault = self.faults.tell
         self.faults.attach(self.writer)
@@ -68,6 +69,10 @@ class ChildRecording:
         self.media = MediaLog(self.path, self.writer, self.faults, budget_bytes=media_budget(settings))
         self._resources: Resources | None = None
 
+    def _note_rank(self) -> None:
+        """A short training may have ended its process group before the writer is opened."""
+        self._rank = rank_of(os.environ)
+
     def _open(self) -> Writer:
         import socket
 
@@ -75,7 +80,7 @@ class ChildRecording:
 
         writer = open_writer(
             self.path,
-            rank=rank_of(os.environ),
+            rank=rank_of(os.environ) or self._rank,
             attempt=self.attempt,
             node=socket.gethostname(),
             role="child",

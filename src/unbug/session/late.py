@@ -25,10 +25,11 @@ class LateWriter:
 
     Args:
         make: Opens the writer behind.
+        noticed: Called once, when the first thing is told that makes the process worth a writer.
     """
 
-    def __init__(self, make: Callable[[], Writer]) -> None:
-        self._make = make
+    def __init__(self, make: Callable[[], Writer], *, noticed: Callable[[], None] = lambda: None) -> None:
+        self._make, self._noticed = make, noticed
         self._lock = threading.Lock()
         self._writer: Writer | None = None
         self._groups: list[tuple[tuple[Series, ...], GroupKind]] = []
@@ -72,7 +73,7 @@ class LateWriter:
         if writer is not None:
             writer.row(group, values, **where)
         elif len(self._held) < MAX_HELD:
-            self.has_something = True
+            self._something()
             self._held.append(lambda behind: behind.row(group, values, **where))
 
     def event(
@@ -98,7 +99,8 @@ class LateWriter:
         if writer is not None:
             writer.event(kind, fields, **where)
         elif len(self._held) < MAX_HELD:
-            self.has_something = self.has_something or kind not in _ASIDES
+            if kind not in _ASIDES:
+                self._something()
             self._held.append(lambda behind: behind.event(kind, fields, **where))
 
     def training(self, training: Training) -> None:
@@ -106,8 +108,13 @@ class LateWriter:
         if self._writer is not None:
             self._writer.training(training)
         else:
-            self.has_something = True
+            self._something()
             self._held.append(lambda behind: behind.training(training))
+
+    def _something(self) -> None:
+        if not self.has_something:
+            self.has_something = True
+            self._noticed()
 
     def flush(self) -> int:
         """Write what is queued, if there is anything to say."""
