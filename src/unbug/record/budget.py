@@ -22,13 +22,13 @@ DEAR, DEAR_GAP = 0.05, 220
 _WARM = 3
 """Steps whose looks cost more than later ones, as they warm caches: their price says little."""
 _LAST_FULL = 400
-FIRST_FACTOR, _LEAST_FACTOR, _MOST_FACTOR = 0.25, 0.05, 0.4
+FIRST_FACTOR, _LEAST_FACTOR, _MOST_FACTOR = 0.12, 0.04, 0.3
 """Part of the share spent on looks before their true cost is known, and the bounds of what it may become.
 Looks cost the program about as much again, in caches that they empty, as they take (`bench/cost.py`)."""
 _STARVED = 8
 """Gaps after which one item is looked at even without credit: a share of a per mille."""
 _TIMES = 64
-_SLEEP_ABOVE, _AWAKE_SHARE = 0.25, 0.04
+_SLEEP_ABOVE, _AWAKE_SHARE = 0.25, 0.03
 """Of the share: where steps without a look cost more than the first, most are slept through."""
 _LONGEST_SLEEP = 1000
 AWAKE_FIRST = 400
@@ -204,9 +204,9 @@ class Budget:
 
     def adjust(self, cost: float) -> None:
         """Take in the measured cost of watching: spend less if it nears the share, more if well below."""
-        if cost > 0.8 * self.share:
-            self.factor = max(self.factor * max(0.8 * self.share / cost, 0.5), _LEAST_FACTOR)
-        elif cost < 0.6 * self.share:
+        if cost > 0.7 * self.share:
+            self.factor = max(self.factor * max(0.7 * self.share / cost, 0.5), _LEAST_FACTOR)
+        elif cost < 0.5 * self.share:
             self.factor = min(self.factor * 1.1, _MOST_FACTOR)
 
     def slept(self, steps: int, own_ns: float) -> None:
