@@ -26,6 +26,8 @@ def simulate(costs, step_ns, steps, *, base_ns=0.0, share=0.02, jitter=0.1, allo
             item.measured(took)
             looks[item.key] += 1
             spent += took
+        if not items:
+            budget.lean(spent)
         budget.passed(step_ns * draw.uniform(1 - jitter, 1 + jitter), spent)
         if allowed:
             budget.from_allowance(spent)

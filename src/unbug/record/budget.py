@@ -22,7 +22,7 @@ DEAR, DEAR_GAP = 0.05, 220
 _WARM = 3
 """Steps whose looks cost more than later ones, as they warm caches: their price says little."""
 _LAST_FULL = 400
-FIRST_FACTOR, _LEAST_FACTOR, _MOST_FACTOR = 0.12, 0.04, 0.3
+FIRST_FACTOR, _LEAST_FACTOR, _MOST_FACTOR = 0.09, 0.03, 0.3
 """Part of the share spent on looks before their true cost is known, and the bounds of what it may become.
 Looks cost the program about as much again, in caches that they empty, as they take (`bench/cost.py`)."""
 _STARVED = 8
@@ -181,7 +181,8 @@ class Budget:
         self.awake += steps
         self._since_dear += steps
         self._since_look += steps
-        self.credit_ns += own_ns * self.share * self.factor - spent_ns
+        # What every step costs has its own part of the share: `sleep` keeps it small.
+        self.credit_ns += own_ns * self.share * self.factor - max(spent_ns - self.base_ns * steps, 0.0)
         limit = self.share * _NS
         self.credit_ns = min(max(self.credit_ns, -limit), limit)
 
