@@ -13,12 +13,12 @@ __all__ = ["BLOCK", "Before"]
 
 BLOCK = 65_536
 """Elements of a parameter whose change is looked at; the block moves from look to look."""
-_POOL = 64 * BLOCK
+_POOL = 32 * BLOCK
 _STRIDE = 7_368_787
 
 
 class Before:
-    """Blocks of parameters as they were before the step; at most 16 MB in all."""
+    """Blocks of parameters as they were before the step; at most 8 MB in all."""
 
     def __init__(self) -> None:
         self._kept: dict[int, tuple[torch.Tensor, int]] = {}
