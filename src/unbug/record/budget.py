@@ -22,7 +22,7 @@ DEAR, DEAR_GAP = 0.05, 220
 _WARM = 3
 """Steps whose looks cost more than later ones, as they warm caches: their price says little."""
 _LAST_FULL = 400
-FIRST_FACTOR, _LEAST_FACTOR, _MOST_FACTOR = 0.09, 0.03, 0.3
+FIRST_FACTOR, _LEAST_FACTOR, _MOST_FACTOR = 0.1, 0.03, 0.3
 """Part of the share spent on looks before their true cost is known, and the bounds of what it may become.
 Looks cost the program about as much again, in caches that they empty, as they take (`bench/cost.py`)."""
 _STARVED = 8
@@ -181,8 +181,10 @@ class Budget:
         self.awake += steps
         self._since_dear += steps
         self._since_look += steps
-        # What every step costs has its own part of the share: `sleep` keeps it small.
-        self.credit_ns += own_ns * self.share * self.factor - max(spent_ns - self.base_ns * steps, 0.0)
+        # What every step costs has its own part of the share. Where that does not do, most steps are slept
+        # through, and being awake is paid for like a look: else there would always be one to stay awake for.
+        part_ns = 0.0 if self._too_short() else self.base_ns * steps
+        self.credit_ns += own_ns * self.share * self.factor - max(spent_ns - part_ns, 0.0)
         limit = self.share * _NS
         self.credit_ns = min(max(self.credit_ns, -limit), limit)
 
@@ -199,9 +201,13 @@ class Budget:
         if self.awake < AWAKE_FIRST:
             return 0
         paid = self.share * self.median_ns
-        if not paid or self.base_ns <= _SLEEP_ABOVE * paid:
+        if not self._too_short():
             return 0
         return min(int(self.base_ns / (_AWAKE_SHARE * paid)), _LONGEST_SLEEP)
+
+    def _too_short(self) -> bool:
+        """Whether steps are so short that being awake takes too much of the share."""
+        return self.median_ns > 0 and self.base_ns > _SLEEP_ABOVE * self.share * self.median_ns
 
     def adjust(self, cost: float) -> None:
         """Take in the measured cost of watching: spend less if it nears the share, more if well below."""
