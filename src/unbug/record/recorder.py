@@ -164,7 +164,7 @@ class Recorder:
             if not self._loaders:
                 self._batch("model", (args, kwargs), grad=False)
                 core.eyes.batch(None, (args, kwargs), grad=False)
-        if count == 0:
+        if count == 0 and not (evaluates and grad):  # else it may yet turn out to be a training
             self._settings.mode(root, module, grad=grad)
         core.spent += perf_counter_ns() - start
         if grad and root.training is not None:

@@ -17,7 +17,7 @@ from unbug.record.naming import Naming
 from unbug.record.ownership import Ownership
 from unbug.record.planning import Planner
 from unbug.record.resumed import steps_made
-from unbug.record.roots import same
+from unbug.record.roots import Root, same
 from unbug.record.rows import Later
 from unbug.record.settings_seen import SettingsSeen
 from unbug.record.stale import StaleGradient
@@ -38,6 +38,7 @@ class Steps:
 
     def __init__(self, core: Core, settings: SettingsSeen) -> None:
         self._core = core
+        self._settings = settings
         self._naming = Naming(core, settings)
         self._planner = Planner(core)
         self._cycles = 0
@@ -69,7 +70,7 @@ class Steps:
             return
         core = self._core
         if core.evaluating is not None and core.progress.micro:
-            core.evaluating.trains_in_eval, core.evaluating = True, None
+            self._trains_in_eval(core.evaluating)
         if self._unfinished is not None:
             self._unfinished.scaled = False
             self.finish(self._unfinished, skipped=False)
@@ -102,6 +103,13 @@ class Steps:
             self._compare(watched)
         if state.steps < 2 and not state.scaled:
             state.scaled = _called_by_scaler()
+
+    def _trains_in_eval(self, root: Root) -> None:
+        """A step follows what looked like an evaluation: the program forgot to switch back."""
+        root.trains_in_eval, self._core.evaluating = True, None
+        module = root.ref()
+        if module is not None:
+            self._settings.mode(root, module, grad=True)
 
     def end(self, optimizer: Optimizer, start: int) -> None:
         """A step ended; `start` is when the recorder was told."""
