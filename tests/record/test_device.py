@@ -1,10 +1,12 @@
 """Looks at tensors on a device: the same numbers, and nothing that would wait for it."""
 
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
 import torch
+from recorded import MemoryWriter
 from torch._subclasses.fake_tensor import DynamicOutputShapeException, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -18,7 +20,10 @@ from unbug.record.device import (
     queued_statistics,
     queued_summary,
 )
-from unbug.record.tensors import Unseen, exponents_of, statistics_of
+from unbug.record.items import DataSlot, Groups
+from unbug.record.readings import Readings
+from unbug.record.rows import Rows
+from unbug.record.tensors import Unseen, exponents_of, statistics_of, summary_of
 
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 KINDS = (*FLOATS, torch.int64, torch.uint8, torch.bool)
@@ -184,3 +189,20 @@ def test_what_cannot_be_looked_at(look):
 def test_integers_have_no_exponents():
     with pytest.raises(Unseen, match=r"^integers$"):
         device_summary(torch.arange(3))
+
+
+def test_one_look_at_a_device_gives_statistics_and_exponents():
+    writer, tensor = MemoryWriter(), torch.randn(300, generator=torch.Generator().manual_seed(3))
+    rows = Rows(writer, lambda: 0)
+    slot = DataSlot(0)
+    on_device = Readings(groups=Groups(writer), rows=rows, scratch=Scratch(), unseen=Counter())._on_device
+    on_device(slot, "grad", tensor, 0, None, (0.5, 1.0), exponents=True)  # what is queued runs anywhere
+    on_device(slot, "grad", tensor, 0, None, (0.5, 1.0), exponents=False)
+    rows.flush(0, 0)
+    assert not writer.rows
+    rows.poll(wait=True)
+    first, packed, second = (row[1] for row in writer.rows)
+    expected, exponents = summary_of(tensor, Scratch())
+    assert first[1] == pytest.approx(expected[1] * 0.5, rel=1e-5)
+    assert first[:8] == second[:8]
+    assert decode_histogram(packed, 0, 0) == decode_histogram(exponents, 0, 0)

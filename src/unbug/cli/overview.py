@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unbug.cli.picture import reduced
+from unbug.cli.ranges import ranges
 from unbug.cli.taken import taken
 from unbug.types import Phase, RunState
 
@@ -127,6 +128,7 @@ def _training(reader: Reader, training: Any) -> dict[str, Any]:
         "step_time_s": ordered[len(ordered) // 2] if ordered else None,
         "losses": reduced(losses, _COLUMNS),
         "evaluations": _evaluations(reader, training.number),
+        "ranges": ranges(reader, training.number),
     }
 
 

@@ -11,20 +11,21 @@ import torch
 
 from unbug.numerics import Scratch
 from unbug.record.budget import Item, Rotation
-from unbug.record.device import device_statistics, finish_statistics
-from unbug.record.items import DataSlot, Groups, ModuleSlot, ParameterSlot, first_examples, saturation_scale
-from unbug.record.rows import Later, Rows
-from unbug.record.tensors import Statistics, Unseen, local, squares_of, statistics_of, summary_of
+from unbug.record.items import DataSlot, Groups, ModuleSlot, ParameterSlot, first_examples
+from unbug.record.readings import Readings, sum_of_squares
+from unbug.record.rows import Rows
+from unbug.record.tensors import Statistics, Unseen, local, squares_of
 from unbug.record.update import Before
 
 __all__ = ["Looks"]
 
-_EYES = {"features": 2.0, "terms": 1.0, "gradient.pair": 2.0, "module.time": 8.0}
-"""Looks that `record.eyes` takes, and how much more rarely than others."""
-_PARAMETER_KINDS = ("weight", "grad", "update")
 _EXPONENTS_EVERY = 4
 """Looks of one item of which one takes the exponents along: for the disk's sake, since the kernel counts them
 on the way."""
+
+_EYES = {"features": 2.0, "terms": 1.0, "gradient.pair": 2.0, "module.time": 8.0}
+"""Looks that `record.eyes` takes, and how much more rarely than others."""
+_PARAMETER_KINDS = ("weight", "grad", "update")
 
 
 class Looks:
@@ -49,8 +50,8 @@ class Looks:
         self.parameters, self.modules = parameters, modules
         self.data = data
         self.rotation = Rotation()
-        self.taken: Counter[str] = Counter()
         self._groups, self._rows, self._scratch, self._unseen = groups, rows, scratch, unseen
+        self._readings = Readings(groups=groups, rows=rows, scratch=scratch, unseen=unseen)
         self._items: dict[tuple[str, int], Item] = {}
         self._before = Before()
         self.planned_ns = 0.0
@@ -74,6 +75,15 @@ class Looks:
 
     def _new(self, kind: str, key: int, weight: float) -> None:
         self._items[kind, key] = Item(kind, key, weight=weight)
+
+    @property
+    def taken(self) -> Counter[str]:
+        """Looks taken, by kind."""
+        return self._readings.taken
+
+    @taken.setter
+    def taken(self, taken: Counter[str]) -> None:
+        self._readings.taken = taken
 
     def wanted(self, module: torch.nn.Module) -> bool:
         """Whether this module's output is to be looked at in this step."""
@@ -131,7 +141,7 @@ class Looks:
         slot, item = wanted
         start = perf_counter_ns()
         tensor = first_examples(local(output))
-        self._statistics(slot, item, tensor, micro, module=module)
+        self._read(slot, item, tensor, micro, module=module)
         shared = self._visit_ns if self._visit_ns < item.cost_ns * 64 else 0.0
         item.measured(perf_counter_ns() - start + shared)
 
@@ -141,7 +151,7 @@ class Looks:
         if item is None:
             return
         start = perf_counter_ns()
-        self._statistics(self.data, item, first_examples(local(tensor)), micro)
+        self._read(self.data, item, first_examples(local(tensor)), micro)
         item.measured(perf_counter_ns() - start)
 
     def take_early(self, early: Iterable[tuple[int, Statistics, int]]) -> None:
@@ -201,6 +211,21 @@ class Looks:
         """The program computed the norm itself."""
         self._norm = None
 
+    def _read(
+        self,
+        slot: ParameterSlot | ModuleSlot | DataSlot,
+        item: Item,
+        tensor: torch.Tensor,
+        micro: int,
+        *,
+        module: torch.nn.Module | None = None,
+        scale: float = 1.0,
+    ) -> Statistics | None:
+        exponents = item.looks % _EXPONENTS_EVERY == 0
+        return self._readings.read(
+            slot, item.kind, tensor, micro, exponents=exponents, module=module, scale=scale
+        )
+
     def _each(
         self,
         kind: str,
@@ -224,52 +249,12 @@ class Looks:
             picked = pick(tensor)
             if picked is None:
                 continue
-            found = self._statistics(slot, item, local(picked), micro, scale=scale)
-            squares = squares + _squares(found) if found is not None else math.nan
+            found = self._read(slot, item, local(picked), micro, scale=scale)
+            squares = squares + sum_of_squares(found) if found is not None else math.nan
             spent = perf_counter_ns() - start
             self._left_ns -= spent
             item.measured(spent)
         return squares if seen and seen == len(self.parameters) and not math.isnan(squares) else None
-
-    def _statistics(
-        self,
-        slot: ParameterSlot | ModuleSlot | DataSlot,
-        item: Item,
-        tensor: torch.Tensor,
-        micro: int,
-        *,
-        module: torch.nn.Module | None = None,
-        scale: float = 1.0,
-    ) -> Statistics | None:
-        """Look at a tensor, now and then at its exponents too; None where a device has yet to deliver."""
-        quantity = item.kind
-        self.taken[quantity] += 1
-        limits = slot.limits if isinstance(slot, ModuleSlot) else None
-        times = saturation_scale(module, tensor) if module is not None and limits is not None else 1.0
-        try:
-            if tensor.is_sparse:
-                tensor = tensor.coalesce().values()
-                self._unseen[f"{quantity}: sparse, all but its stored values"] += 1
-            if tensor.device.type != "cpu":
-                later = Later(
-                    device_statistics(tensor, limits=limits),
-                    lambda got: _scaled(finish_statistics(got), scale, times),
-                )
-                self._rows.add(self._groups.statistics(slot.groups, slot.place, quantity), later, micro=micro)
-                return None
-            if item.looks % _EXPONENTS_EVERY or quantity == "input" or not tensor.is_floating_point():
-                found = statistics_of(tensor, self._scratch, limits=limits)
-            else:
-                found, packed = summary_of(tensor, self._scratch, limits=limits)
-                self._rows.add(self._groups.exponents(slot.groups, slot.place, quantity), packed, micro=micro)
-                self.taken[f"{quantity}.exponents"] += 1
-        except Unseen as why:
-            self._unseen[f"{quantity}: {why}"] += 1
-            return None
-        if scale != 1.0 or times != 1.0:
-            found = tuple(_scaled(list(found), scale, times))
-        self._rows.add(self._groups.statistics(slot.groups, slot.place, quantity), found, micro=micro)
-        return found
 
     def _squares(self, belongs: Callable[[torch.Tensor], bool]) -> float | None:
         """Sum of squares over all gradients; None where there is none or reading would wait."""
@@ -292,20 +277,3 @@ class Looks:
 
 def _grad(tensor: torch.Tensor) -> torch.Tensor | None:
     return tensor.grad
-
-
-def _squares(found: Statistics) -> float:
-    """Sum of squares from stored statistics; infinite where an element is not finite."""
-    count, mean, m2, nans, infs = found[0], found[1], found[2], found[6], found[7]
-    if nans or infs:
-        return math.inf
-    return m2 + count * mean * mean if count else 0.0
-
-
-def _scaled(values: list[float], scale: float, times: float) -> list[float]:
-    """Statistics of `scale` times the elements; each saturated one counted `times` times."""
-    values[1] *= scale
-    values[2] *= scale * scale
-    values[3], values[4] = values[3] * scale, values[4] * scale
-    values[8] *= times
-    return values

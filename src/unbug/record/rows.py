@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from copy import copy
 
 import torch
 
@@ -39,6 +40,12 @@ class Later:
             self._event.record()
         else:
             self._host = vector
+
+    def also(self, finish: Callable[[list[float]], Values]) -> Later:
+        """Another row from the same numbers, which are fetched once."""
+        other = copy(self)
+        other._finish = finish
+        return other
 
     def ready(self) -> bool:
         """Whether reading would not wait; devices without events are given some steps of time."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from unbug.numerics import NARROW_TYPES
 from unbug.store.schemas import SCHEMAS
 
 __all__ = ["column_meaning", "sql_type"]
@@ -120,6 +121,11 @@ _MEANINGS: dict[str, dict[str, str]] = {
         "zeros": "elements without exponent",
         "nonfinite": "elements that are NaN or infinite",
         "looked_at": "elements counted",
+        **{
+            f"{kind}_{way}": f"share of the elements that {what} in {kind}"
+            for kind in NARROW_TYPES
+            for way, what in (("underflow", "would become zero"), ("overflow", "would overflow"))
+        },
     },
     "events": {"kind": "what happened", "fields": "JSON, as docs/reference/events.md says by kind"},
     "loss_calls": {

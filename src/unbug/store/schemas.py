@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from unbug.numerics import NARROW_TYPES
 from unbug.types import DERIVED_STATISTICS, STORED_STATISTICS
 
 __all__ = ["SCHEMAS"]
@@ -139,6 +140,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("zeros", pa.int64()),
             ("nonfinite", pa.int64()),
             ("looked_at", pa.int64()),
+            *((f"{kind}_{way}", pa.float64()) for kind in NARROW_TYPES for way in ("underflow", "overflow")),
         ]
     ),
     "events": pa.schema([*_EVENT, ("fields", _TEXT)]),

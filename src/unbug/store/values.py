@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from unbug.numerics import decode_histogram, derive
+from unbug.numerics import NARROW_TYPES, decode_histogram, derive, range_shares
 from unbug.store.records import arrow_text, from_records
 from unbug.store.schemas import SCHEMAS
-from unbug.types import DERIVED_STATISTICS, STORED_STATISTICS, Series
+from unbug.types import DERIVED_STATISTICS, STORED_STATISTICS, Histogram, Series
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -118,6 +118,16 @@ def histograms(reader: RunReader, *, all_attempts: bool) -> pa.Table:
                     "exponent": histogram.first,
                     "quantity": quantity,
                     "place": series.place.path,
+                    **_lost(histogram),
                 }
             )
     return from_records("histograms", records)
+
+
+def _lost(histogram: Histogram) -> dict[str, float]:
+    """Shares that each narrower type would round to zero, or could not hold."""
+    found = {}
+    for kind in NARROW_TYPES:
+        shares = range_shares(histogram, kind)
+        found[f"{kind}_underflow"], found[f"{kind}_overflow"] = shares.underflow, shares.overflow
+    return found

@@ -12,6 +12,7 @@ from typing import Any
 from unbug.cli.opened import opened
 from unbug.cli.options import add_directory, add_json, add_run, find
 from unbug.cli.picture import sparkline
+from unbug.cli.ranges import range_lines
 from unbug.cli.style import clip, paint, terminal_width, wants_color
 from unbug.cli.taken import taken_lines
 from unbug.cli.words import ago, count, duration, number, size
@@ -136,6 +137,8 @@ def _training(training: dict[str, Any], *, width: int, color: bool) -> Iterator[
         if one["calls"] > 2 and len(line) + len(picture) + 2 <= width:
             line += "  " + paint(picture, "cyan", color=color)
         yield line
+    for line in range_lines(training["ranges"]):
+        yield clip(f"  {line}", width)
 
 
 def _findings(seen: dict[str, Any], *, width: int, color: bool) -> Iterator[str]:
