@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from unbug.record.made_by import made_by
+from unbug.record.targetfacts import target_facts
 
 __all__ = ["CLASSIFY", "ELEMENTWISE", "Facts", "Quality", "facts_of", "quality_of", "shapes_of"]
 
@@ -92,6 +93,7 @@ def facts_of(function: str, arguments: Mapping[str, Any]) -> Facts:
                 for one in torch.aminmax(kept.to(torch.uint8) if kept.dtype == torch.bool else kept)
             )
             facts["target_min"], facts["target_max"] = low, high
+            facts |= target_facts(function, made_by(given) if given is not None else "", target)
             ignored = arguments.get("ignore_index")
             if (
                 function in ("cross_entropy", "nll_loss")

@@ -17,6 +17,7 @@ from unbug.record.reach import Reach, is_due
 from unbug.record.roots import owned
 from unbug.record.rows import Later
 from unbug.record.sight import TOLD_AT, Sight
+from unbug.record.structure import Structure
 from unbug.record.terms import Given, Sum, terms_of
 from unbug.types import Phase, Place, Series
 
@@ -38,6 +39,7 @@ class StepEyes:
 
     def __init__(self, core: Core, sight: Sight) -> None:
         self._core, self._sight = core, sight
+        self._structure = Structure(core, sight)
         self._pairs: dict[int, GradientPairs] = {}
         self._pair_item: Item | None = None
         self._pair_ns = 0
@@ -76,6 +78,7 @@ class StepEyes:
             return
         if is_due(watched.training.steps):
             self._sight.safely("reach", lambda: self._reach_of(watched).walk(tensors))
+        self._structure.backward(watched, tensors)
         item = self._sight.planned("terms") if watched.looks.eyes else None
         if item is not None:
             given, self._given = self._given, {}
@@ -147,6 +150,7 @@ class StepEyes:
         training = watched.training
         if training.number in self._reach and is_due(training.steps):
             self._sight.safely("reach", lambda: self._compare(watched, state))
+        self._structure.before_step(watched)
         pairs = self._pairs.get(training.number)
         awaited = pairs is not None and pairs.awaits(training.steps)
         looks = watched.looks
