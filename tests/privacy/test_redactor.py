@@ -229,3 +229,18 @@ def test_environment_is_kept_by_name_only():
 )  # fmt: skip
 def test_names(name, secret):
     assert is_secret_name(name) is secret
+
+
+@pytest.mark.parametrize("secret", ["none", "value", "key"])
+def test_a_large_value_is_redacted_as_its_parts_are(secret):
+    token = "ghp_" + "a1B2" * 9
+    fields = {"places": [{"path": f"layer.{number}.weight", "shape": [3, 4]} for number in range(2000)]}
+    if secret == "value":
+        fields["places"][1500]["path"] = token
+    if secret == "key":
+        fields["places"][1500]["password"] = "hunter2hunter2"
+    clean = Redactor([]).json(fields)
+    assert (clean == fields) is (secret == "none")
+    assert token not in str(clean) and "hunter2" not in str(clean)
+    clean["places"][1500] = fields["places"][1500]
+    assert clean == fields
