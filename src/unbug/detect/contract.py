@@ -2,7 +2,23 @@
 
 from unbug.detect.cases import Case, event, fires, silent
 from unbug.detect.declaration import API_VERSION, Rule, detector, threshold
-from unbug.detect.measures import ADAPTIVE, block_medians, is_matrix, joined, matrices, total_ratio
+from unbug.detect.loops import (
+    alternating,
+    comparable_loss,
+    crawls,
+    even_loss,
+    good_from_start,
+    moved,
+    supervised,
+)
+from unbug.detect.setup import (
+    Setup,
+    half_precision,
+    program_line,
+    setups,
+    stepping,
+)
+from unbug.detect.measures import ADAPTIVE, block_medians, is_matrix, joined, matrices, total_ratio, weight_growth
 from unbug.detect.sites import Site, evaluated, loss_sites, trained_sites
 from unbug.detect.statement import Finding
 from unbug.detect.structure import (
@@ -31,32 +47,45 @@ __all__ = [
     "Phase",
     "Place",
     "Rule",
+    "Setup",
     "Severity",
     "Site",
     "Source",
     "Track",
     "Training",
     "Window",
+    "alternating",
     "block_medians",
     "common_place",
+    "comparable_loss",
     "covering_place",
+    "crawls",
     "detector",
     "evaluated",
+    "even_loss",
     "event",
     "facts_evidence",
     "fires",
+    "good_from_start",
+    "half_precision",
     "is_matrix",
     "joined",
     "last_checkpoint",
     "loss_sites",
     "matrices",
     "modes",
+    "moved",
     "named",
     "orders",
     "parameter_looks",
+    "program_line",
     "seen_again",
+    "setups",
     "silent",
+    "stepping",
+    "supervised",
     "threshold",
     "total_ratio",
     "trained_sites",
+    "weight_growth",
 ]

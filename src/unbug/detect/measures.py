@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from unbug.detect.window import Window
 
-__all__ = ["ADAPTIVE", "block_medians", "is_matrix", "joined", "matrices", "total_ratio"]
+__all__ = ["ADAPTIVE", "block_medians", "is_matrix", "joined", "matrices", "total_ratio", "weight_growth"]
 
 ADAPTIVE = frozenset(
     [
@@ -101,6 +101,36 @@ def total_ratio(window: Window, numerator: str, *, relative: bool = False) -> Tr
         steps=np.asarray(full, np.int64),
         values=np.asarray(values, np.float64),
         sampled=tracks[0].sampled,
+        training=window.training.number,
+        micros=np.zeros(len(full), np.int64),
+    )
+
+
+def weight_growth(window: Window) -> Track | None:
+    """2-norm over all weights over what it was when each was first recorded, at each step that recorded half
+    as many of them as any step before.
+
+    Returns:
+        A track at place `optimizer`, beginning with 1; None where nothing was recorded.
+    """
+    over: dict[int, list[tuple[float, float]]] = {}
+    for track in matrices(window, "weight.l2"):
+        for step, value in zip(track.steps.tolist(), track.values.tolist(), strict=True):
+            over.setdefault(step, []).append((value, float(track.values[0])))
+    full, values, most = [], [], 0
+    for step in sorted(over):
+        now, first = (float(np.sqrt(np.sum(np.square(column)))) for column in zip(*over[step], strict=True))
+        most = max(most, len(over[step]))
+        if 2 * len(over[step]) >= most and first > 0:
+            full.append(step)
+            values.append(now / first)
+    if not full:
+        return None
+    return Track(
+        name="weight.l2",
+        where=replace(_OPTIMIZER, training=window.training.number),
+        steps=np.asarray(full, np.int64),
+        values=np.asarray(values, np.float64),
         training=window.training.number,
         micros=np.zeros(len(full), np.int64),
     )

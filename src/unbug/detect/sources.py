@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from unbug.types import Finding, Phase, Place, Source
+from unbug.types import Event, Finding, Phase, Place, Source
 
 if TYPE_CHECKING:
     from unbug.detect.window import Window
@@ -51,9 +51,15 @@ def _of_call(path: str, window: Window) -> Source | None:
     for kind in _KINDS.get(path, ()):
         for event in window.events(kind):
             file, line = event.fields.get("file"), event.fields.get("line")
-            if file and line and (kind != "loss_call" or event.phase is not Phase.EVAL):
+            if file and line and not (kind == "loss_call" and _evaluates(event)):
                 return Source(file=str(file), line=int(line))
     return None
+
+
+def _evaluates(event: Event) -> bool:
+    """Whether a loss was called in an evaluation, as its call site says (the event may be told later)."""
+    told = event.fields.get("phase")
+    return told == "eval" if isinstance(told, str) else event.phase is Phase.EVAL
 
 
 def _margin(text: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,6 +75,10 @@ class Track:
             training=self.training,
             micros=self.micros[part],
         )
+
+    def with_rows(self, steps: NDArray[np.int64], values: NDArray[np.float64]) -> Track:
+        """A track of the same place with other rows."""
+        return replace(self, steps=steps, values=values, micros=np.zeros(len(steps), np.int64))
 
     def evidence(
         self,

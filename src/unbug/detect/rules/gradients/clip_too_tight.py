@@ -2,8 +2,9 @@
 
 Why it matters: the step no longer depends on the gradient's length but on the limit: the learning rate is
     in truth hundreds of times smaller than it says.
-How it decides: the limit is at most `share` of the norm before clipping in `patience` consecutive clips.
-    Adaptive optimizers divide by the gradient's size, so that with them nothing is told.
+How it decides: the limit is at most `share` of the norm before clipping in `patience` consecutive clips, or
+    zero in `zeros` of them, which is an error with any optimizer. Adaptive optimizers divide by the
+    gradient's size, so that with them nothing else is told.
 When it is wrong: a learning rate that was raised to make up for it.
 What to do: raise the limit to about the usual norm (1 is common), so that only rare steps are clipped.
 Source: Pascanu et al. 2013, arXiv:1211.5063, choose the limit from the average norm; the numbers are ours.
@@ -24,6 +25,7 @@ from unbug.detect.contract import (
     detector,
     fires,
     joined,
+    program_line,
     silent,
     threshold,
 )
@@ -33,6 +35,7 @@ from unbug.numerics import first_streak
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
     share: float = threshold(0.02, unit="limit over norm", low=1e-6, high=0.5, why="healthy: 0.3 and above")
+    zeros: int = threshold(3, unit="clips", low=1, high=10_000, why="a limit of zero is one from the start")
     patience: int = threshold(20, unit="clips", low=2, high=10_000, why="norms are large at first")
 
 
@@ -49,12 +52,18 @@ class Thresholds:
 def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     limit, norm = window.one("clip.limit"), window.one("grad.global_norm")
     optimizers = window.training.optimizers
-    if limit is None or norm is None or (optimizers and optimizers[0] in ADAPTIVE):
+    if limit is None or norm is None:
         return
     steps, limits, norms = joined(limit, norm)
     with np.errstate(all="ignore"):
         share = limits / norms
-    streak = first_streak((share <= at.share) & np.isfinite(norms), at.patience)
+    nothing = first_streak((limits <= 0) & (norms > 0), at.zeros)
+    tight = (
+        None
+        if optimizers and optimizers[0] in ADAPTIVE
+        else first_streak((share <= at.share) & (limits > 0) & np.isfinite(norms), at.patience)
+    )
+    streak = nothing or tight
     if streak is None:
         return
     since, known_at = int(steps[streak.start]), int(steps[streak.stop - 1])
@@ -63,12 +72,19 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     yield Finding(
         place="optimizer",
         message=Bilingual(
+            f"gradient norms of {usual:.3g} are cut to nothing, {at.zeros} times in a row",
+            f"梯度范数 {usual:.3g} 被裁剪为零，连续 {at.zeros} 次",
+        )
+        if nothing
+        else Bilingual(
             f"gradient norms of {usual:.3g} are cut to {limits[streak.start]:.2g}, {at.patience} times "
             f"in a row: steps are {usual / limits[streak.start]:.0f} times shorter than the learning rate "
             "says",
             f"梯度范数 {usual:.3g} 被裁剪到 {limits[streak.start]:.2g}，连续 {at.patience} 次："
             f"实际步长比学习率所示小 {usual / limits[streak.start]:.0f} 倍",
         ),
+        severity=Severity.ERROR if nothing else None,
+        source=program_line(window, r"clip_grad(_norm)?_?\("),
         advice=Bilingual(
             f"raise the limit of clipping to about {max(usual, 1e-12):.1g}",
             f"把裁剪上限提高到约 {max(usual, 1e-12):.1g}",
@@ -90,6 +106,13 @@ CASES = (
         place="optimizer",
         grad__global_norm=_NORMS,
         clip__limit={"optimizer": [0.02] * 20},
+    ),
+    fires(
+        "a limit of zero",
+        severity=Severity.ERROR,
+        grad__global_norm={"optimizer": [1.0] * 3},
+        clip__limit={"optimizer": [0.0] * 3},
+        training=Training(number=0, steps=3, optimizers=("Adam",)),
     ),
     silent(
         "one clip short", grad__global_norm={"optimizer": [1.0] * 19}, clip__limit={"optimizer": [0.02] * 19}
