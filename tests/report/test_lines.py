@@ -10,7 +10,8 @@ import pytest
 
 from tests.golden_files import compare
 from tests.report.example import diagnosed, healthy, hostile, sick
-from unbug.detect import Fault
+from unbug.detect import Fault, RuleSettings, Suppression, diagnose, rule
+from unbug.detect.engine import told
 from unbug.report import terminal
 from unbug.types import RunState, Training
 
@@ -66,13 +67,20 @@ def test_a_living_run_is_diagnosed_so_far():
 
 def test_one_fault_in_all_trainings_is_told_once():
     diagnosis = diagnosed(sick())
-    again = tuple(
-        dataclasses.replace(finding, training=n, id=f"{finding.rule}-{n}")
+    again = told(
+        dataclasses.replace(
+            finding,
+            training=n,
+            id=f"{finding.rule}-{n}",
+            severity=rule(finding.rule).severity,
+            caused_by=(),
+            causes=(),
+        )
         for n in (0, 1, 2)
         for finding in diagnosis.findings
     )
     trainings = tuple(Training(number=n, steps=120) for n in (0, 1, 2))
-    text = terminal(dataclasses.replace(diagnosis, findings=again, trainings=trainings), width=100)
+    text = terminal(dataclasses.replace(diagnosis, findings=tuple(again), trainings=trainings), width=100)
     assert len(re.findall(r"^✖ T101", text, flags=re.M)) == 1
     assert "in 3 of 3 trainings" in text
 
@@ -81,6 +89,19 @@ def test_only_the_first_alerts_are_told_in_full():
     text = terminal(diagnosed(sick()), most=1)
     assert len(re.findall(r"^[✖▲]", text, flags=re.M)) == 1
     assert re.search(r"\d more: ", text)
+
+
+def test_what_is_accepted_and_what_is_wrong_with_a_suppression_is_told():
+    given = RuleSettings(
+        suppress=(
+            Suppression(what="T101", reason="summed on purpose"),
+            Suppression(what="A102", reason="x"),
+        )
+    )
+    text = terminal(diagnose(sick(), settings=given))
+    assert "· accepted: T101 missing-zero-grad (summed on purpose)" in text
+    assert "· settings: nothing to ignore for A102; it can be removed" in text
+    assert not re.search(r"^✖ T101", text, flags=re.M)
 
 
 def test_failed_rules_are_told():

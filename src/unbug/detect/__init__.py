@@ -5,14 +5,18 @@ from unbug.detect.declaration import Rule
 from unbug.detect.discovery import rule, rules
 from unbug.detect.engine import Diagnosis, Fault, RuleSettings, diagnose
 from unbug.detect.recorded import windows
+from unbug.detect.sources import Excerpt
+from unbug.detect.suppression import Suppression
 from unbug.detect.vocabulary import classes
 from unbug.detect.window import Window
 
 __all__ = [
     "Diagnosis",
+    "Excerpt",
     "Fault",
     "Rule",
     "RuleSettings",
+    "Suppression",
     "Window",
     "classes",
     "diagnose",

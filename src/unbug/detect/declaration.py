@@ -56,6 +56,8 @@ class Rule:
             note.
         confidence: Probability that a finding is right, where the finding does not say.
         thresholds: Its dataclass of thresholds; called without arguments it gives the defaults.
+        explains: Names of faults, or classes, that this one brings about beyond what the table of causes
+            knows of its class.
         function: The pure function from a window to findings.
         origin: `unbug`, or the distribution that the plug-in came from.
     """
@@ -71,6 +73,7 @@ class Rule:
     confidence: float
     thresholds: type[Any]
     function: Find
+    explains: tuple[str, ...] = ()
     origin: str = "unbug"
 
     def find(self, window: Window, at: Any = None) -> Iterator[Finding]:
@@ -197,6 +200,7 @@ def detector(
     events: tuple[str, ...] = (),
     final: bool = False,
     confidence: float = 0.9,
+    explains: tuple[str, ...] = (),
 ) -> Callable[[Find], Rule]:
     """Make a rule of a pure function `find(window, at)` that yields findings; see `Rule` for the arguments.
 
@@ -219,6 +223,7 @@ def detector(
             confidence=confidence,
             thresholds=hints[at],
             function=function,
+            explains=explains,
         )
 
     return make

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from unbug.detect.causes import link
+from unbug.detect.calibration import calibrated
+from unbug.detect.chains import link
 from unbug.detect.discovery import broken, rules
+from unbug.detect.folding import fold_effects, fold_repeated, fold_same, settle
+from unbug.detect.limited import LIMIT_S, Patience, RuleTooSlowError
 from unbug.detect.merge import merge
 from unbug.detect.order import first_to_fix
 from unbug.detect.recorded import windows
-from unbug.detect.sources import locate
+from unbug.detect.sources import Excerpt, excerpts, locate
+from unbug.detect.suppression import Suppression, suppress, written
 from unbug.errors import StoppedError, UnbugError
-from unbug.types import Finding, Run, Status, Training, fingerprint
+from unbug.types import Bilingual, Finding, Run, Status, Training, fingerprint
 
 if TYPE_CHECKING:
     from unbug.detect.declaration import Rule
@@ -31,10 +37,14 @@ class RuleSettings:
     Args:
         thresholds: Code -> threshold -> value.
         off: Codes that are not asked.
+        suppress: What the user accepts; more may stand in the program's source.
+        limit_s: Seconds that a rule may look at one training.
     """
 
     thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     off: frozenset[str] = frozenset()
+    suppress: tuple[Suppression, ...] = ()
+    limit_s: float = LIMIT_S
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +61,13 @@ class Diagnosis:
     """All that was found in a run, and what was looked at.
 
     Args:
-        findings: First the one to fix first.
+        findings: First the one to fix first. Alerts are roots: what follows from them, or says the same, is a
+            note that names them.
         trainings: Those that were looked at, each with its number of steps.
         rules: Codes of the rules that were asked.
         series: Number of automatic series there were to read.
+        excerpts: Id of an alert -> its line of the program, with neighbours.
+        remarks: On what the user said: suppressions that are over, or of no use.
     """
 
     run: Run
@@ -65,6 +78,8 @@ class Diagnosis:
     trainings: tuple[Training, ...] = ()
     rules: tuple[str, ...] = ()
     series: int = 0
+    excerpts: Mapping[str, Excerpt] = field(default_factory=dict)
+    remarks: tuple[Bilingual, ...] = ()
 
 
 def diagnose(
@@ -74,6 +89,7 @@ def diagnose(
     only_training: int | None = None,
     settings: RuleSettings | None = None,
     proceed: Callable[[], bool] | None = None,
+    today: date | None = None,
 ) -> Diagnosis:
     """Ask every rule about every training of a run.
 
@@ -81,32 +97,49 @@ def diagnose(
         live: The run is still written; verdicts that more steps may withdraw are notes.
         only_training: Number of the one training to look at.
         proceed: Asked in front of every rule, and before a series is read, whether to go on.
+        today: By which a suppression is over or not; the present day if left out.
     Returns:
-        The findings, those first which should be fixed first. A rule that fails is in `faults`; the others go
-        on.
+        The findings, those first which should be fixed first. A rule that fails or takes too long is in
+        `faults`; the others go on.
     Raises:
         SettingError: a threshold in `settings` does not exist or cannot have its value.
         StoppedError: `proceed` said no.
     """
     settings = settings or RuleSettings()
     asked = tuple(rule for rule in rules() if rule.code not in settings.off)
-    cut = windows(reader, live=live, only_training=only_training, proceed=proceed)
+    patience = Patience(settings.limit_s, proceed)
+    cut = windows(reader, live=live, only_training=only_training, proceed=patience)
     findings: list[Finding] = []
     faults = [Fault(rule="", training=-1, error=text) for text in broken()]
     for window in cut:
-        found, failed = examine(window, asked, settings=settings, proceed=proceed)
+        found, failed = examine(window, asked, settings=settings, patience=patience)
         findings += locate(found, window, reader)
         faults += failed
+    texts = _sources(reader)
+    given = (*settings.suppress, *written(texts))
+    accepted, remarks = suppress(
+        [_completed(finding) for finding in findings], given, today=today or _today()
+    )
+    ordered = first_to_fix(told(accepted, asked))
     return Diagnosis(
         run=reader.run,
         path=Path(reader.path),
         status=reader.status,
-        findings=first_to_fix(link([_printed(finding) for finding in findings])),
+        findings=ordered,
         faults=tuple(faults),
         trainings=tuple(window.training for window in cut),
         rules=tuple(rule.code for rule in asked),
         series=sum(series.origin == "auto" for series in reader.series()),
+        excerpts=excerpts((one for one in ordered if one.is_alert), texts),
+        remarks=remarks,
     )
+
+
+def told(findings: Iterable[Finding], asked: Iterable[Rule] = ()) -> list[Finding]:
+    """From what each rule says by itself to one alert a fault: what says the same, what cannot hold at once,
+    and what follows from something else become notes."""
+    explains = {rule.code: rule.explains for rule in asked if rule.explains}
+    return fold_repeated(fold_effects(link(settle(fold_same(findings)), explains)))
 
 
 def examine(
@@ -114,21 +147,24 @@ def examine(
     asked: Iterable[Rule],
     *,
     settings: RuleSettings | None = None,
-    proceed: Callable[[], bool] | None = None,
+    patience: Patience | None = None,
 ) -> tuple[list[Finding], list[Fault]]:
     """Ask some rules about one window: one finding for each fault, with ids, and the rules that failed."""
     settings = settings or RuleSettings()
+    patience = patience or Patience(settings.limit_s)
     findings: list[Finding] = []
     faults: list[Fault] = []
     for rule in asked:
-        if proceed is not None and not proceed():
-            raise StoppedError
         at = rule.at(settings.thresholds.get(rule.code, {}))
+        if rule.code in patience.spent:
+            continue
         try:
-            findings += merge(rule.weighed(window, at))
+            findings += patience.ask(rule, partial(_asked, rule, window, at))
         except StoppedError:
             raise
         except UnbugError as error:
+            faults.append(Fault(rule=rule.code, training=window.training.number, error=str(error)))
+        except RuleTooSlowError as error:
             faults.append(Fault(rule=rule.code, training=window.training.number, error=str(error)))
         except Exception as error:  # whatever a rule does, the others go on and the fault is told
             text = f"{type(error).__name__}: {error}"
@@ -136,5 +172,19 @@ def examine(
     return findings, faults
 
 
-def _printed(finding: Finding) -> Finding:
-    return replace(finding, fingerprint=fingerprint(finding.rule, finding.place, source=finding.source))
+def _asked(rule: Rule, window: Window, at: Any) -> list[Finding]:
+    return merge(rule.weighed(window, at))
+
+
+def _sources(reader: Reader) -> dict[str, str]:
+    stored = ((event.fields.get("file"), event.fields.get("text")) for event in reader.events("source"))
+    return {file: text for file, text in stored if isinstance(file, str) and isinstance(text, str)}
+
+
+def _completed(finding: Finding) -> Finding:
+    printed = fingerprint(finding.rule, finding.place, source=finding.source)
+    return replace(calibrated(finding), fingerprint=printed)
+
+
+def _today() -> date:
+    return datetime.now().astimezone().date()

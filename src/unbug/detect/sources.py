@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import replace
+import textwrap
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from unbug.types import Event, Finding, Phase, Place, Source
@@ -13,7 +14,22 @@ if TYPE_CHECKING:
     from unbug.detect.window import Window
     from unbug.store.contract import Reader
 
-__all__ = ["locate"]
+__all__ = ["Excerpt", "excerpts", "locate"]
+
+AROUND = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Excerpt:
+    """A line of the program with its neighbours, from the copy that the run keeps.
+
+    Args:
+        first: Number of the first line.
+        lines: As written, without the indentation that all of them share.
+    """
+
+    first: int
+    lines: tuple[str, ...]
 
 
 def locate(findings: Iterable[Finding], window: Window, reader: Reader) -> list[Finding]:
@@ -26,6 +42,26 @@ def locate(findings: Iterable[Finding], window: Window, reader: Reader) -> list[
         source = finding.source or _of_place(finding.place, places, lines) or _of_call(finding.place, window)
         located.append(replace(finding, source=None if source is None else lines.with_text(source)))
     return located
+
+
+def excerpts(findings: Iterable[Finding], texts: Mapping[str, str]) -> dict[str, Excerpt]:
+    """By the id of each finding that has a line of a file that was kept.
+
+    Args:
+        texts: File -> text.
+    """
+    found = {}
+    for finding in findings:
+        source = finding.source
+        lines = texts[source.file].splitlines() if source is not None and source.file in texts else []
+        if source is None or not 0 < source.line <= len(lines):
+            continue
+        first = max(1, source.line - AROUND)
+        cut = textwrap.dedent(
+            "\n".join(line.expandtabs(4) for line in lines[first - 1 : source.line + AROUND])
+        )
+        found[finding.id] = Excerpt(first=first, lines=tuple(cut.split("\n")))
+    return found
 
 
 def _of_place(path: str, places: dict[str, Place], lines: _Lines) -> Source | None:

@@ -7,6 +7,7 @@ import math
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from unbug.report.story import Story, stories, story_text
 from unbug.types import SCHEMA
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def findings_json(reader: Reader, diagnosis: Diagnosis) -> dict[str, Any]:
     """All that was found in a run, as JSON values; NaN and infinities are strings, as JSON has none.
 
     Returns:
-        `{"schema", "run", "coverage", "findings"}`, findings first which should be fixed first.
+        `{"schema", "run", "coverage", "findings", "stories"}`, findings first which should be fixed first.
     """
     run, status = diagnosis.run, diagnosis.status
     ended = status.ended_ns or status.updated_ns
@@ -61,15 +62,27 @@ def findings_json(reader: Reader, diagnosis: Diagnosis) -> dict[str, Any]:
             "series": diagnosis.series,
             "recorded": dict(recorded[-1].fields) if recorded else {},
             "lost": list(status.lost),
+            "remarks": list(diagnosis.remarks),
             "faults": [
                 {"rule": fault.rule, "training": fault.training, "error": fault.error}
                 for fault in diagnosis.faults
             ],
         },
         "findings": [finding.to_json() for finding in diagnosis.findings],
+        "stories": [_told(story) for story in stories(diagnosis.findings)],
     }
     plain: dict[str, Any] = _plain(document)
     return plain
+
+
+def _told(story: Story) -> dict[str, Any]:
+    return {
+        "finding": story.root.id,
+        "then": [one.id for one in story.then],
+        "also": [one.id for one in story.also],
+        "trainings": list(story.trainings),
+        "text": str(story_text(story)),
+    }
 
 
 def _plain(value: Any) -> Any:

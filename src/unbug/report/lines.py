@@ -3,17 +3,20 @@ library."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unbug.report.columns import columns, wrapped
 from unbug.report.language import Language, language_of, spoken, word
-from unbug.report.words import clean, count, listed, number, sentence
-from unbug.types import Bilingual, Evidence, Finding, RunState, Severity, chinese
+from unbug.report.sparkline import sparkline
+from unbug.report.story import Story, stories
+from unbug.report.words import clean, count, listed, sentence
+from unbug.types import Bilingual, Finding, RunState, Severity, chinese
 
 if TYPE_CHECKING:
-    from unbug.detect import Diagnosis
+    from unbug.detect import Diagnosis, Excerpt
 
 __all__ = ["terminal"]
 
@@ -21,7 +24,7 @@ NARROWEST, WIDEST = 50, 100
 _MARKS = {Severity.ERROR: "✖", Severity.WARNING: "▲", Severity.NOTE: "·"}
 _PLAIN_MARKS = {Severity.ERROR: "x", Severity.WARNING: "!", Severity.NOTE: "-"}
 _COLORS = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.NOTE: "36"}
-_BARS = "▁▂▃▄▅▆▇█"
+_FOR_EXCERPT, _FOR_MESSAGE, _MOST_EFFECTS = 60, 24, 6
 
 
 def terminal(
@@ -61,39 +64,38 @@ class _Lines:
         self.width, self.language, self.color, self.ascii_only = width, language, color, ascii_only
 
     def text(self, diagnosis: Diagnosis, *, most: int, report: Path | None) -> str:
-        groups = _grouped(diagnosis.findings)
-        alerts = [group for group in groups if group[0].severity is not Severity.NOTE]
-        notes = [group for group in groups if group[0].severity is Severity.NOTE]
-        names = {finding.id: f"{finding.rule} {finding.name}" for finding in diagnosis.findings}
-        parts = [self._head(diagnosis, len(alerts))]
-        parts += ["\n".join(self._finding(group, names, diagnosis)) for group in alerts[:most]]
-        if len(alerts) > most:
-            rest = [f"{group[0].rule} {group[0].name}" for group in alerts[most:]]
+        told = stories(diagnosis.findings)
+        notes = [f for f in diagnosis.findings if f.severity is Severity.NOTE and f.state == "open"]
+        notes = [note for note in notes if not (note.caused_by or note.same_as)]
+        parts = [self._head(diagnosis, told)]
+        parts += ["\n".join(self._story(story, diagnosis)) for story in told[:most]]
+        if len(told) > most:
+            rest = [f"{story.root.rule} {story.root.name}" for story in told[most:]]
             more = f"{len(rest)} more: {listed(rest, most=6)}"
-            told = Bilingual(more, f"另有 {len(rest)} 个：{_listed_zh(rest, most=6)}")
-            parts.append("\n".join(self._wrapped(self._say(told), indent=2)))
+            named = Bilingual(more, f"另有 {len(rest)} 个：{_listed_zh(rest, most=6)}")
+            parts.append("\n".join(self._wrapped(self._say(named), indent=2)))
         if notes:
-            parts.append("\n".join(line for group in notes for line in self._note(group[0])))
-        if diagnosis.faults:
-            parts.append("\n".join(self._faults(diagnosis)))
+            parts.append("\n".join(line for note in _each_once(notes) for line in self._note(note)))
+        if aside := [*self._accepted(diagnosis), *self._remarks(diagnosis), *self._faults(diagnosis)]:
+            parts.append("\n".join(aside))
         parts.append("\n".join(self._foot(diagnosis, report)))
         text = "\n\n".join(parts)
         return text.translate(_TO_ASCII).encode("ascii", "replace").decode() if self.ascii_only else text
 
-    def _head(self, diagnosis: Diagnosis, alerts: int) -> str:
+    def _head(self, diagnosis: Diagnosis, told: Sequence[Story]) -> str:
         steps, trainings = sum(training.steps for training in diagnosis.trainings), len(diagnosis.trainings)
         where = Bilingual(f" in {count(steps, 'step')}", f"，共 {steps:,} 步")
         if trainings > 1:
             where += Bilingual(f" in {count(trainings, 'training')}", f"、{trainings} 次训练")
-        if alerts:
-            worst = [f.severity for f in diagnosis.findings]
+        if told:
+            severities = [story.root.severity for story in told]
             kinds = ((Severity.ERROR, "error"), (Severity.WARNING, "warning"))
-            numbers = [(worst.count(kind), noun) for kind, noun in kinds if kind in worst]
+            numbers = [(severities.count(kind), noun) for kind, noun in kinds if kind in severities]
             said = Bilingual(
                 " and ".join(count(*number) for number in numbers),
                 "、".join(f"{number} {word(noun, 'zh')}" for number, noun in numbers),
             )
-            style = "1;" + _COLORS[diagnosis.findings[0].severity]
+            style = "1;" + _COLORS[told[0].root.severity]
         elif not steps:
             said, style = Bilingual("no training steps seen", word("no training steps seen", "zh")), "1;33"
         else:
@@ -103,7 +105,7 @@ class _Lines:
         title = f"{self._paint('unbug', '1')}  {found}{self._say(still + where)}"
         rule = self._paint(("-" if self.ascii_only else "─") * self.width, "2")
         lines = [rule, title]
-        if not alerts:
+        if not told:
             lines += self._wrapped(self._looked_at(diagnosis), indent=7)
         return "\n".join(lines)
 
@@ -123,13 +125,11 @@ class _Lines:
             )
         )
 
-    def _finding(
-        self, group: Sequence[Finding], names: dict[str, str], diagnosis: Diagnosis
-    ) -> Iterator[str]:
-        finding = group[0]
+    def _story(self, story: Story, diagnosis: Diagnosis) -> Iterator[str]:
+        finding = story.root
         style = _COLORS[finding.severity]
         mark = (_PLAIN_MARKS if self.ascii_only else _MARKS)[finding.severity]
-        title, when = f"{finding.rule} {finding.name}", self._when(group, diagnosis)
+        title, when = f"{finding.rule} {finding.name}", self._when(story, diagnosis)
         taken = columns(title) + columns(when)
         gap = " " * max(2, self.width - 2 - taken)
         if taken + 4 > self.width:
@@ -139,36 +139,69 @@ class _Lines:
         yield from self._wrapped(sentence(finding.message), indent=2)
         if finding.places and (finding.place not in ("loop", "loss", "data", "optimizer")):
             yield from self._field("at", listed([clean(place) for place in finding.places]))
-        if finding.source is not None:
-            source = finding.source
-            yield from self._field("line", f"{_below(Path(source.file))}:{source.line}", clean(source.text))
-        curve = self._sparkline(finding.evidence)
+        yield from self._line(finding, diagnosis.excerpts.get(finding.id), style)
+        curve = "" if self.ascii_only else sparkline(finding.evidence, self.width - 8)
         if curve:
             yield from self._field("seen", curve)
-        causes = [names[i] for i in finding.caused_by if i in names]
-        if causes:
-            told = Bilingual(f"{listed(causes)}; fix that first", f"{_listed_zh(causes)}；请先修复它")
-            yield from self._field("from", self._say(told))
-        else:
-            yield from self._field("fix", finding.advice)
-        effects = [names[i] for i in finding.causes if i in names]
-        if effects:
-            told = Bilingual(f"this explains {listed(effects)}", f"由此引起 {_listed_zh(effects)}")
-            yield from self._field("then", self._say(told))
+        yield from self._field("fix", finding.advice)
+        yield from self._then(story)
 
-    def _when(self, group: Sequence[Finding], diagnosis: Diagnosis) -> str:
-        finding, trainings = group[0], len(diagnosis.trainings)
+    def _line(self, finding: Finding, excerpt: Excerpt | None, style: str) -> Iterator[str]:
+        """The line to change: with its neighbours where the program was kept."""
+        source = finding.source
+        if source is None:
+            return
+        where = f"{_below(Path(source.file))}:{source.line}"
+        if excerpt is None or self.width < _FOR_EXCERPT:
+            yield from self._field("line", where, clean(source.text))
+            return
+        yield from self._field("line", where)
+        digits, bar = len(str(excerpt.first + len(excerpt.lines) - 1)), "|" if self.ascii_only else "│"
+        for number, text in enumerate(excerpt.lines, excerpt.first):
+            cited = number == source.line
+            mark = (">" if self.ascii_only else "▸") if cited else " "
+            code = _clip(clean(text), self.width - 13 - digits)
+            shown = f"{self._paint(mark, '1;' + style)} {self._paint(f'{number:>{digits}} {bar}', '2')}"
+            code = self._paint(code, "1") if cited else self._paint(code, "2")
+            yield f"        {shown} {code}".rstrip()
+
+    def _then(self, story: Story) -> Iterator[str]:
+        """What followed, in order of time, and who says the same."""
+        shown = story.then[:_MOST_EFFECTS]
+        digits = max((len(f"{one.steps[0]:,}") for one in shown), default=0)
+        wide = max((columns(f"{one.rule} {one.name}") for one in shown), default=0)
+        for number, one in enumerate(shown):
+            at = Bilingual(f"step {one.steps[0]:>{digits},}", f"第 {one.steps[0]:>{digits},} 步")
+            name = f"{one.rule} {one.name}"
+            head, gap = f"{self._say(at)}  {name}", " " * (wide - columns(name) + 2)
+            room = self.width - 8 - columns(head) - len(gap)
+            told = _gist(clean(one.message)) if room >= _FOR_MESSAGE else ""
+            line, *more = self._field("then" if number == 0 else "", head)
+            yield line + (f"{gap}{self._paint(_clip(told, room), '2')}" if told else "")
+            yield from more
+        if (rest := len(story.then) - len(shown)) > 0:
+            yield from self._field("", self._say(Bilingual(f"and {rest} more", f"另有 {rest} 个")))
+        if story.also:
+            names = [f"{one.rule} {one.name}" for one in story.also]
+            yield from self._field(
+                "", self._say(Bilingual(f"{listed(names)} tells the same", f"{_listed_zh(names)} 所指相同"))
+            )
+
+    def _when(self, story: Story, diagnosis: Diagnosis) -> str:
+        finding, trainings = story.root, len(diagnosis.trainings)
         first = finding.steps[0]
         when = (
             Bilingual(f"since step {first:,}", f"自第 {first:,} 步") if finding.training >= 0 else Bilingual()
         )
-        if len(group) > 1:
+        if len(story.trainings) > 1:
             when += Bilingual(
-                f", in {len(group)} of {trainings} trainings", f"，{trainings} 次训练中的 {len(group)} 次"
+                f", in {len(story.trainings)} of {trainings} trainings",
+                f"，{trainings} 次训练中的 {len(story.trainings)} 次",
             )
         elif trainings > 1:
             when += Bilingual(f", training {finding.training}", f"，训练 {finding.training}")
-        return self._say(when)
+        sure = Bilingual(f"{finding.confidence:.0%} sure", f"把握 {finding.confidence:.0%}")
+        return self._say(when + Bilingual(" · ", " · ") + sure if when else sure)
 
     def _note(self, finding: Finding) -> Iterator[str]:
         mark = (_PLAIN_MARKS if self.ascii_only else _MARKS)[Severity.NOTE]
@@ -176,10 +209,32 @@ class _Lines:
         lines[0] = self._paint(mark, _COLORS[Severity.NOTE]) + lines[0][1:]
         yield from lines
 
+    def _accepted(self, diagnosis: Diagnosis) -> Iterator[str]:
+        for finding in _each_once([one for one in diagnosis.findings if one.state == "suppressed"]):
+            told = Bilingual(
+                f"accepted: {finding.rule} {finding.name} ({finding.suppression})",
+                f"已接受：{finding.rule} {chinese(finding.name)}（{finding.suppression}）",
+            )
+            yield from self._aside(self._say(told))
+
+    def _remarks(self, diagnosis: Diagnosis) -> Iterator[str]:
+        for remark in diagnosis.remarks:
+            yield from self._aside(self._say(remark))
+
     def _faults(self, diagnosis: Diagnosis) -> Iterator[str]:
-        for fault in diagnosis.faults:
-            who = f"rule {fault.rule} failed" if fault.rule else "a plug-in was skipped"
-            yield from self._wrapped(f"{who}: {clean(fault.error)} (the others went on)", indent=2)
+        for rule, error in dict.fromkeys((fault.rule, fault.error) for fault in diagnosis.faults):
+            who = (
+                Bilingual(f"rule {rule} failed", f"规则 {rule} 出错")
+                if rule
+                else Bilingual("a plug-in was skipped", "一个插件被跳过")
+            )
+            told = Bilingual(f": {error} (the others went on)", f"：{error}（其余规则照常）")
+            yield from self._aside(self._say(who + told))
+
+    def _aside(self, text: str) -> list[str]:
+        lines = self._wrapped(text, indent=2)
+        lines[0] = self._paint("-" if self.ascii_only else "·", "2") + lines[0][1:]
+        return lines
 
     def _foot(self, diagnosis: Diagnosis, report: Path | None) -> Iterator[str]:
         where = _short(diagnosis.path)
@@ -198,19 +253,6 @@ class _Lines:
             lines[0] += "  " + self._paint(_clip(code, room), "36")
         yield from lines
 
-    def _sparkline(self, evidence: Sequence[Evidence]) -> str:
-        """The first curve among the evidence, as a line of bars between its first and last value."""
-        curve = next((piece for piece in evidence if len(piece.points) > 2 and not piece.facts), None)
-        if curve is None or self.ascii_only:
-            return ""
-        values = [value for _, value in curve.points]
-        finite = [value for value in values if abs(value) != float("inf") and value == value]
-        if not finite or min(finite) == max(finite) or set(finite) == {0.0, 1.0}:
-            return ""
-        first, last, label = number(values[0]), number(values[-1]), clean(curve.label or curve.series)
-        room = self.width - 12 - len(first) - len(last) - columns(label)
-        return f"{first} {_bars(values, min(32, room))} {last}  {label}" if room >= 8 else ""
-
     def _wrapped(self, text: str, *, indent: int) -> list[str]:
         return wrapped(clean(text), self.width, indent=indent)
 
@@ -224,24 +266,18 @@ class _Lines:
 _TO_ASCII = str.maketrans({"−": "-", "∞": "inf", "…": "...", "–": "-", "─": "-"})
 
 
-def _bars(values: Sequence[float], columns: int) -> str:
-    """Means of neighbouring values as bars; NaN and infinity as a cross."""
-    finite = [value for value in values if abs(value) != float("inf") and value == value]
-    low, high = min(finite), max(finite)
-    columns = min(columns, len(values))
-    drawn = []
-    for column in range(columns):
-        part = values[column * len(values) // columns : (column + 1) * len(values) // columns]
-        if any(value != value or abs(value) == float("inf") for value in part):
-            drawn.append("×")
-            continue
-        mean = sum(part) / len(part)
-        drawn.append(_BARS[min(7, int(8 * (mean - low) / (high - low)))])
-    return "".join(drawn)
+def _gist(message: str) -> str:
+    """The first clause of a message."""
+    return re.split(r"[;；:：]\s?| \(|（", message, maxsplit=1)[0]
 
 
 def _clip(text: str, width: int) -> str:
-    return text if columns(text) <= width else text[: width - 1] + "…"
+    if columns(text) <= width:
+        return text
+    kept = text[: max(width - 1, 0)]
+    while columns(kept) > width - 1:
+        kept = kept[:-1]
+    return kept.rstrip() + "…"
 
 
 def _listed_zh(parts: Sequence[str], *, most: int = 3) -> str:
@@ -264,10 +300,6 @@ def _below(path: Path) -> str:
         return clean(str(path))
 
 
-def _grouped(findings: Sequence[Finding]) -> list[list[Finding]]:
-    """One fault in several trainings is told once: findings by fingerprint and severity, in order."""
-    groups: dict[tuple[str, Severity, str], list[Finding]] = {}
-    for finding in findings:
-        key = finding.fingerprint or finding.id, finding.severity, finding.rule
-        groups.setdefault(key, []).append(finding)
-    return list(groups.values())
+def _each_once(findings: Sequence[Finding]) -> list[Finding]:
+    """One fault in several trainings is told once."""
+    return list({(one.fingerprint or one.id, one.rule): one for one in reversed(findings)}.values())[::-1]

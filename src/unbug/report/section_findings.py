@@ -48,7 +48,7 @@ def summary(diagnosis: Diagnosis, language: Language = "en") -> Markup | None:
     lines = [
         tag(
             "li",
-            tag("span", word(_WORDS[finding.severity], language), class_="badge"),
+            tag("span", word(_badge(finding), language), class_="badge"),
             tag("a", sentence(finding.message), href=f"#{finding.id}"),
             tag("span", _when(finding, language, many=many), class_="when"),
             class_=finding.severity.value,
@@ -56,6 +56,14 @@ def summary(diagnosis: Diagnosis, language: Language = "en") -> Markup | None:
         for finding in diagnosis.findings
     ]
     return tag("ol", *lines, class_="summary", lang=_TAGS.get(language))
+
+
+def _badge(finding: Finding) -> str:
+    if finding.state == "suppressed":
+        return "○ accepted"
+    if finding.same_as:
+        return "= the same"
+    return "↳ effect" if finding.caused_by and not finding.is_alert else _WORDS[finding.severity]
 
 
 def findings_section(
@@ -93,7 +101,7 @@ def _article(
 ) -> Markup:
     head = tag(
         "div",
-        tag("span", word(_WORDS[finding.severity], language), class_="badge"),
+        tag("span", word(_badge(finding), language), class_="badge"),
         tag("span", tag("code", finding.rule), " ", finding.name),
         tag("span", f"{'置信度' if language == 'zh' else 'confidence'} {finding.confidence:.0%}"),
         tag("span", _when(finding, language, many=many), class_="when"),
@@ -118,6 +126,15 @@ def _article(
 def _chain(finding: Finding, names: Mapping[str, str], language: Language) -> Markup | None:
     """Cause before effect, with links to both."""
     parts: list[object] = []
+    if finding.suppression:
+        parts += [word("Accepted: ", language), sentence(finding.suppression), " "]
+    if finding.same_as:
+        parts += [
+            word("The same fault as ", language),
+            *_links((finding.same_as,), names),
+            _stop(language),
+            " ",
+        ]
     if finding.caused_by:
         links = _links(finding.caused_by, names)
         parts += [word("Caused by ", language), *links, word("; fix that first. ", language)]

@@ -14,7 +14,7 @@ from unbug.session.git import Git
 from unbug.session.launch import Launch
 from unbug.session.placing import place
 from unbug.session.resume import to_resume
-from unbug.session.rules import check_rules
+from unbug.session.rules import check_rules, check_suppress
 from unbug.session.voice import Voice
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def open_recording(
     from unbug.store import create_run
 
     check_rules(settings)  # a wrong one is told before the program starts
+    check_suppress(settings)
     redactor = Redactor.of_process(command, os.environ)
     voice = Voice(quiet=settings["quiet"])
     faults = Faults(strict=settings["strict"], quiet=settings["quiet"], stream=lambda: voice.stream)

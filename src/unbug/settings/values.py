@@ -179,6 +179,9 @@ _ALL = (
     Known(name="hang_s", default=120.0, read=_seconds, allowed="seconds, 0 or more", variable="UNBUG_HANG_S",
           help="Without a step for so long, and for 20 times the median step, the stacks of all threads are "
                "kept; 0 switches that off."),
+    Known(name="probes", default=True, read=_flag, allowed="0 or 1", variable="UNBUG_PROBES",
+          help="0 leaves out the experiments on copies of the model when the program has ended; in notebooks "
+               "they are made only where this is set to 1."),
     Known(name="strict", default=False, read=_flag, allowed="0 or 1", variable="UNBUG_STRICT",
           help="1 lets a failure of unbug itself stop the program; for those who work on unbug."),
     _privacy("source", "keep", "Source of the program's own modules."),
@@ -190,6 +193,9 @@ _ALL = (
           help="Environment variables that may be kept, besides the built-in list."),
     Known(name="rules", default={}, read=_table, allowed="a table of rules",
           help="Thresholds by rule code, e.g. `[tool.unbug.rules.T101]`."),
+    Known(name="suppress", default={}, read=_table, allowed="a table of rules, each with a reason",
+          help="Findings that are accepted: by rule code, name or fingerprint, the reason, or a table with "
+               "`reason`, `until` (a day) and `place` (a pattern)."),
 )  # fmt: skip
 
 KNOWN: dict[str, Known] = {known.name: known for known in _ALL}

@@ -84,6 +84,8 @@ class Finding:
         confidence: Probability that this is right, in [0, 1].
         diagnoses: At most three classes of the fault vocabulary.
         caused_by, causes: Ids of other findings of the same run.
+        same_as: Id of the finding that speaks for this one, where two rules or trainings tell one fault.
+        suppression: The user's reason, where the state is `suppressed`.
     """
 
     rule: str
@@ -103,9 +105,16 @@ class Finding:
     diagnoses: tuple[str, ...] = ()
     caused_by: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
+    same_as: str = ""
     fingerprint: str = ""
     state: FindingState = "open"
+    suppression: str = ""
     final: bool = False
+
+    @property
+    def is_alert(self) -> bool:
+        """Whether it alarms: open, and more than a note."""
+        return self.state == "open" and self.severity is not Severity.NOTE
 
     def to_json(self) -> dict[str, Any]:
         """The finding as the published schema has it."""
