@@ -44,6 +44,9 @@ def target_facts(function: str, op: str, target: torch.Tensor) -> Facts:
     facts["target_signs"] = values == [-1.0, 1.0]
     facts["target_single"] = len(values) == 1
     facts["target_indices"] = _indices(target, flat, values)
+    if integral and _one_number(target):
+        facts["target_mean"] = float(flat.mean())
+        facts["target_square"] = float(flat.square().mean())
     if target.dim() >= 2 and target.shape[1] >= 2:
         rows = target.detach()[: max(_MOST // max(target[0].numel(), 1), 1)]
         sums = rows.sum(dim=1, dtype=torch.float32)
@@ -78,10 +81,15 @@ def _indices(target: torch.Tensor, flat: torch.Tensor, values: list[float]) -> b
     """Whether one number for each example looks like the number of a class: 0 to K, all about as common."""
     if len(values) < 3 or values != [float(one) for one in range(len(values))]:
         return False
-    if target.dim() > 2 or (target.dim() == 2 and target.shape[1] != 1):
+    if not _one_number(target):
         return False
     counts = torch.bincount(flat.long())
     return flat.numel() >= 4 * len(values) and bool(counts.min() * 4 >= counts.max())
+
+
+def _one_number(target: torch.Tensor) -> bool:
+    """Whether each example has one number."""
+    return target.dim() == 1 or (target.dim() == 2 and target.shape[1] == 1)
 
 
 def _padding(flat: torch.Tensor) -> Facts:
