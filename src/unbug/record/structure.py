@@ -37,6 +37,7 @@ class Structure:
     def __init__(self, core: Core, sight: Sight) -> None:
         self._core, self._sight = core, sight
         self._walks: dict[tuple[int, int], int] = {}
+        self._batch = 0
 
     def before_step(self, watched: Watched) -> None:
         """The primary optimizer is about to step."""
@@ -50,16 +51,19 @@ class Structure:
         if not is_due(training.steps) or training.number >= _MOST_TRAININGS:
             return
         key = training.number, training.steps
-        if self._walks.get(key, 0) < _MOST_WALKS:
-            self._walks[key] = self._walks.get(key, 0) + 1
-            self._sight.safely("wiring", lambda: self._wiring(watched, tensors))
+        walks = self._walks.get(key, 0)
+        if walks < _MOST_WALKS:
+            self._walks[key] = walks + 1
+            before, self._batch = self._batch if walks else 0, self._core.progress.batch
+            batch = self._batch - before
+            self._sight.safely("wiring", lambda: self._wiring(watched, tensors, batch))
 
     def _layers(self, watched: Watched) -> None:
         fields = layers_of(watched)
         if fields is not None:
             self._core.event("layers", fields, training=watched.training.number, step=0)
 
-    def _wiring(self, watched: Watched, tensors: tuple[torch.Tensor, ...]) -> None:
+    def _wiring(self, watched: Watched, tensors: tuple[torch.Tensor, ...], batch: int) -> None:
         found = watched.map
 
         def place(tensor: torch.Tensor) -> str:
@@ -69,7 +73,7 @@ class Structure:
             module, _, name = known.path.rpartition(".")
             return module if module and name in _PLAIN else known.path
 
-        fields = wiring_of(tensors, place, self._core.progress.batch)
+        fields = wiring_of(tensors, place, batch)
         if fields is not None:
             self._add_lines(watched, fields)
             self._core.event("wiring", fields, training=watched.training.number, step=watched.training.steps)
