@@ -43,10 +43,11 @@ ROOMS: Mapping[str, Room] = {
     "record": Room(rooms=(*GROUND, "store", "hooks")),
     "report": Room(rooms=(*GROUND, "store", "detect"), never=NO_TORCH),
     "interop": Room(rooms=(*GROUND, "store", "hooks")),
-    "session": Room(rooms=MIDDLE),
-    "callbacks": Room(rooms=(*MIDDLE, "session", "notebook")),
-    "notebook": Room(rooms=(*MIDDLE, "session", "callbacks")),
-    "cli": Room(rooms=(*MIDDLE, "session", "callbacks", "notebook")),
+    "checks": Room(rooms=(*GROUND, "store", "hooks", "record")),
+    "session": Room(rooms=(*MIDDLE, "checks")),
+    "callbacks": Room(rooms=(*MIDDLE, "checks", "session", "notebook")),
+    "notebook": Room(rooms=(*MIDDLE, "checks", "session", "callbacks")),
+    "cli": Room(rooms=(*MIDDLE, "checks", "session", "callbacks", "notebook")),
 }
 # Files that others start, which belong to no room: the public verbs, `python -m unbug`, and what Python
 # itself imports in a child process.

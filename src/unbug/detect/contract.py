@@ -11,6 +11,7 @@ from unbug.detect.loops import (
     moved,
     supervised,
 )
+from unbug.detect.probed import Probed, module_place, probed
 from unbug.detect.setup import (
     Setup,
     half_precision,
@@ -46,6 +47,7 @@ __all__ = [
     "Finding",
     "Phase",
     "Place",
+    "Probed",
     "Rule",
     "Setup",
     "Severity",
@@ -73,11 +75,13 @@ __all__ = [
     "last_checkpoint",
     "loss_sites",
     "matrices",
+    "module_place",
     "modes",
     "moved",
     "named",
     "orders",
     "parameter_looks",
+    "probed",
     "program_line",
     "seen_again",
     "setups",

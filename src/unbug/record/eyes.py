@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from unbug.record.inputs import Features, feature_sums
+from unbug.record.kept_batches import KeptBatches
 from unbug.record.loaders import loader_facts
 from unbug.record.rows_seen import RowsSeen, row_hashes
 from unbug.record.sight import TOLD_AT, Sight
@@ -15,7 +17,9 @@ from unbug.record.stepeyes import StepEyes
 from unbug.record.tensors import first_tensor
 
 if TYPE_CHECKING:
+    from unbug.hooks import LossCall
     from unbug.record.core import Core
+    from unbug.record.roots import Root
 
 __all__ = ["Eyes"]
 
@@ -31,6 +35,7 @@ class Eyes:
         self._core = core
         self._sight = Sight(core)
         self.steps = StepEyes(core, self._sight)
+        self.kept = KeptBatches(core)
         self._features: dict[int, Features] = {}
         self._rows: dict[int, RowsSeen] = {}
         self._rows_ns = 50_000.0
@@ -45,9 +50,38 @@ class Eyes:
 
     def batch(self, loader: Any, batch: Any, *, grad: bool) -> None:
         """A loader delivered, or without loaders a root module is given its input (`loader` is None)."""
+        if loader is not None:
+            first = first_tensor(batch)
+            self.kept.loaded = len(first) if first is not None and first.dim() else None
         current = self._core.current
         if current is None or current.training.number != self._resting:
             self._sight.safely("rows", lambda: self._hash(loader, batch, grad=grad))
+
+    def called(
+        self,
+        root: Root,
+        module: torch.nn.Module,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        *,
+        evaluates: bool,
+    ) -> None:
+        """A root module is about to run."""
+        kept = self.kept
+        if not kept.sleeps(module, evaluates=evaluates):
+            self._or_none(lambda: kept.given(root, module, args, kwargs, evaluates=evaluates))
+
+    def gave(self, module: torch.nn.Module, output: Any) -> None:
+        """It gave its output, and that is waited for."""
+        self._or_none(lambda: self.kept.output(module, output))
+
+    def lost(self, call: LossCall) -> None:
+        """A loss was computed, and that is waited for."""
+        self._or_none(lambda: self.kept.loss(call))
+
+    def _or_none(self, call: Callable[[], None]) -> None:
+        if not self._sight.safely("kept batches", call):
+            self.kept.let_go()
 
     def exhausted(self, loader: Any) -> None:
         """A loader has given all."""

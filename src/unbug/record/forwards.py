@@ -77,6 +77,8 @@ class Forwards:
                 core.eyes.batch(None, (args, kwargs), grad=False)
         if count == 0 and not (evaluates and grad):  # else it may yet turn out to be a training
             self._settings.mode(root, module, grad=grad)
+        if root.parameters:
+            core.eyes.called(root, module, args, kwargs, evaluates=evaluates)
         core.spent += perf_counter_ns() - start
         if grad and root.training is not None:
             core.eyes.steps.forward_begins()
@@ -90,6 +92,9 @@ class Forwards:
             self._output(module, output)
             if core.eyes.steps.timing:
                 core.eyes.steps.forward_ended(module, start, raised=output is None)
+            core.spent += perf_counter_ns() - start
+        if core.eyes.kept.waits and get_ident() == self.thread:
+            core.eyes.gave(module, output)
             core.spent += perf_counter_ns() - start
 
     def module_output(self, module: torch.nn.Module, args: tuple[Any, ...], output: Any) -> None:

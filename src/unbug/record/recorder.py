@@ -22,6 +22,7 @@ from unbug.record.course import Course
 from unbug.record.coverage import coverage_of
 from unbug.record.forwards import Forwards
 from unbug.record.implicit import ImplicitSteps
+from unbug.record.kept_batches import KeptBatches
 from unbug.record.losses import Losses
 from unbug.record.parents import parameters_now
 from unbug.record.refs import swapped, swapping
@@ -98,6 +99,11 @@ class Recorder:
             core.roots.add(model)
         if optimizer is not None:
             core.trainings.state(optimizer)
+
+    @property
+    def kept(self) -> KeptBatches:
+        """The batches and models that probes work on."""
+        return self._core.eyes.kept
 
     def position(self) -> tuple[int, int, int, int]:
         """Training, step, micro and phase of what happens now. After a step it is still that step."""
@@ -253,6 +259,8 @@ class Recorder:
         self._losses.call(call)
         if core.eyes.steps.wants_losses:
             core.eyes.steps.loss(call)
+        if core.eyes.kept.waits:
+            core.eyes.lost(call)
         if len(core.rows) > _MOST_PENDING:
             number, step, _, _ = core.position()
             core.rows.flush(number, step)

@@ -1,4 +1,7 @@
-"""The end of a recording: undo first, then write, then look once more, then speak; all within a second."""
+"""The end of a recording: undo first, then write, then look once more, then speak; all within a second.
+
+The probes, between the first two, have a limit of their own.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from unbug.session.ending import ending_fields
 from unbug.session.environment import torch_facts
 from unbug.session.leftover import await_at_exit
 from unbug.session.live import counts, reaches
+from unbug.session.probing import probe
 from unbug.session.rules import rule_settings
 from unbug.types import RunState, Training
 
@@ -45,6 +49,7 @@ def close(recording: Recording, ending: Ending) -> int:
     with _uninterrupted() as interrupt:
         recording.retire()
         _undo(recording)
+        began += probe(recording, ending, stop=lambda: interrupt.asked)
         _write_end(recording, ending)
         diagnosis = None
         with faults.guard("diagnosing"):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from unbug.hooks import Hub
     from unbug.interop import Interop
-    from unbug.record import Recorder
+    from unbug.record import KeptBatches, Recorder
     from unbug.session.faults import Faults
     from unbug.store import Writer
 
@@ -23,13 +23,25 @@ NOWHERE = (-1, -1, 0, int(Phase.OTHER))
 
 
 class Observer:
-    """The recorder and the hub of one process."""
+    """The recorder and the hub of one process.
+
+    Args:
+        keeps: A few batches, and the model, are kept for probes at the end.
+    """
 
     def __init__(
-        self, writer: Writer, faults: Faults, *, budget: float, every: int | None, resumed: bool = False
+        self,
+        writer: Writer,
+        faults: Faults,
+        *,
+        budget: float,
+        every: int | None,
+        resumed: bool = False,
+        keeps: bool = False,
     ) -> None:
         self._writer, self._faults = writer, faults
         self._budget, self._every, self._resumed = budget, every, resumed
+        self._keeps = keeps
         self._hub: Hub | None = None
         self._recorder: Recorder | None = None
         self._interop: Interop | None = None
@@ -67,6 +79,8 @@ class Observer:
             from unbug.record import Recorder
 
             recorder = Recorder(self._writer, budget=self._budget, every=self._every, resumed=self._resumed)
+            if not self._keeps:
+                recorder.kept.let_go()
             hub = Hub(recorder)
             try:
                 recorder.bind(hub)
@@ -81,6 +95,11 @@ class Observer:
     def interop(self) -> Interop | None:
         """What takes in numbers and settings of other libraries; None while nothing is watched."""
         return self._interop
+
+    @property
+    def kept(self) -> KeptBatches | None:
+        """What is kept for probes; None while torch is not watched."""
+        return None if self._recorder is None else self._recorder.kept
 
     def position(self) -> tuple[int, int, int, int]:
         """Training, step, micro and phase now."""

@@ -20,6 +20,7 @@ from unbug.session.live import FIRST_STEPS, LiveFindings, counts
 from unbug.session.medialog import MediaLog, media_budget
 from unbug.session.notify import Notifier
 from unbug.session.observer import NOWHERE, Observer
+from unbug.session.probing import keeps_batches
 from unbug.session.redacting import RedactingWriter
 from unbug.session.resuming import ResumedWriter
 from unbug.session.rules import rule_settings
@@ -91,6 +92,7 @@ class Recording:
             budget=settings["budget"],
             every=settings["every"],
             resumed=self.attempt > 0,
+            keeps=keeps_batches(settings),
         )
         if self._resumed is not None:
             self._resumed.made_before = self.observer.resumed_from
@@ -121,6 +123,7 @@ class Recording:
         self.background = Background(self.faults)
         self.media = MediaLog(self.path, self.writer, self.faults, budget_bytes=media_budget(settings))
         self.closed = False
+        self.began_s = time.monotonic()
         self.standing = Standing(
             self.path,
             self.writer,

@@ -57,6 +57,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--notify", metavar="COMMAND", help="run this in a shell, once, on the first error finding"
     )
+    parser.add_argument(
+        "--no-probes",
+        dest="probes",
+        action="store_false",
+        default=None,
+        help="make no experiments on copies of the model when the program has ended",
+    )
     parser.add_argument("--strict", action="store_true", default=None, help=argparse.SUPPRESS)
 
 
@@ -105,6 +112,7 @@ def run(options: argparse.Namespace) -> int:
             "disk": options.disk,
             "quiet": options.quiet,
             "fail_on": options.fail_on,
+            "probes": options.probes,
             "strict": options.strict,
             "resume": options.resume,
             "notify": options.notify,

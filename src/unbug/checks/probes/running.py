@@ -1,0 +1,112 @@
+"""Runs the probes, one after the other, within their time; what one of them raises is its own end only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+
+from unbug.checks.probes.contract import Clock, NotPossible, OutOfTime, Probe
+from unbug.checks.probes.later_positions import later_positions
+from unbug.checks.probes.other_examples import other_examples
+from unbug.checks.probes.subject import Subject
+from unbug.checks.probes.untouched import untouched
+from unbug.record import KeptBatches, KeptModel
+
+__all__ = ["PROBES", "Asked", "run_probes"]
+
+PROBES: Mapping[str, Probe] = {
+    "later-positions": later_positions,
+    "other-examples": other_examples,
+}
+"""In the order in which they are run."""
+_LEAST_BYTES, _FREE_SHARE = 256 << 20, 0.05
+_MOST_MODELS = 2
+
+
+@dataclass(slots=True)
+class Asked:
+    """What came of one probe.
+
+    Args:
+        numbers: What it measured; empty if it was not run.
+        why_not: Why it was not run, or was given up, in words.
+    """
+
+    probe: str
+    training: int
+    model: str
+    seconds: float = 0.0
+    numbers: dict[str, Any] = field(default_factory=dict)
+    why_not: str = ""
+
+    def fields(self) -> dict[str, Any]:
+        """The `probe` event."""
+        return {
+            "probe": self.probe,
+            "model": self.model,
+            "seconds": round(self.seconds, 4),
+            "possible": not self.why_not,
+            "why_not": self.why_not,
+            **self.numbers,
+        }
+
+
+def run_probes(
+    kept: KeptBatches, *, limit_s: float, stop: Callable[[], bool] = lambda: False,
+    probes: Mapping[str, Probe] = PROBES,
+) -> list[Asked]:  # fmt: skip
+    """Run every probe on the models of the last training.
+
+    Args:
+        limit_s: That all of them may take.
+        stop: Asked between small steps.
+    Returns:
+        One entry for each probe and model; the program's state is what it was.
+    """
+    clock = Clock(limit_s, stop=stop)
+    asked: list[Asked] = []
+    models = sorted((one for one in kept.models.values() if one.calls), key=_worth, reverse=True)
+    with untouched():
+        for model in models[:_MOST_MODELS]:
+            asked.extend(_ask(model, clock, probes))
+    return asked
+
+
+def _worth(model: KeptModel) -> tuple[bool, int]:
+    """Models whose loss can be computed again come first, then those with most calls."""
+    return any(one.loss is not None for one in (*model.recent, *model.small)), model.calls
+
+
+def _ask(model: KeptModel, clock: Clock, probes: Mapping[str, Probe]) -> Iterable[Asked]:
+    began = time.monotonic()
+    try:
+        clock.check()
+        subject = Subject(model, most_bytes=_room())
+    except (NotPossible, OutOfTime) as why:
+        text = str(why) or "the time for probes was over"
+        return [Asked("all", model.training, "", time.monotonic() - began, why_not=text)]
+    asked = []
+    for name, probe in probes.items():
+        began = time.monotonic()
+        one = Asked(name, model.training, subject.class_name)
+        try:
+            clock.check()
+            one.numbers = probe(subject, clock)
+        except NotPossible as why:
+            one.why_not = str(why)
+        except OutOfTime:
+            one.why_not = "the time for probes was over"
+        except Exception as error:
+            one.why_not = f"it failed: {type(error).__name__}: {str(error)[:160]}"
+        one.seconds = time.monotonic() - began
+        asked.append(one)
+    return asked
+
+
+def _room() -> int:
+    """Bytes that copies of a model may take: two are alive at once."""
+    return int(max(_LEAST_BYTES, _FREE_SHARE * psutil.virtual_memory().available)) // 2

@@ -1,0 +1,94 @@
+"""Probes at the end of a program that finished: when they are run, for how long, and what is told of them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from unbug.session.display import in_notebook
+from unbug.types import Phase, RunState
+
+if TYPE_CHECKING:
+    from unbug.checks import Asked
+    from unbug.session.ending import Ending
+    from unbug.session.recording import Recording
+    from unbug.settings import Settings
+
+__all__ = ["LEAST_S", "MOST_S", "SHARE", "allowed_s", "keeps_batches", "probe"]
+
+MOST_S, SHARE, LEAST_S = 5.0, 0.1, 1.0
+"""Probes take at most so long, and at most this share of the run; a short run is probed for so long, too."""
+
+
+def allowed_s(run_s: float) -> float:
+    """Seconds that probes may take after a run of so many."""
+    return min(MOST_S, max(SHARE * run_s, LEAST_S))
+
+
+def keeps_batches(settings: Settings) -> bool:
+    """Whether probes may be wanted at the end."""
+    return bool(settings["probes"]) and not (in_notebook() and settings.origin("probes") == "default")
+
+
+def probe(recording: Recording, ending: Ending, *, stop: Callable[[], bool]) -> float:
+    """Run the probes and write what they found; the models and batches kept for them are let go.
+
+    Called when nothing of torch is watched any more, so that nothing of this is recorded.
+
+    Returns:
+        The seconds that it took.
+    """
+    began = time.monotonic()
+    kept = recording.observer.kept
+    if kept is None:
+        return 0.0
+    try:
+        with recording.faults.guard("probes"):
+            why_not = _why_not(recording, ending)
+            if why_not:
+                _tell(recording, (), began, why_not=why_not)
+            elif kept.models:
+                from unbug.checks import run_probes
+
+                asked = run_probes(kept, limit_s=allowed_s(began - recording.began_s), stop=stop)
+                _tell(recording, asked, began)
+    finally:
+        kept.let_go()
+    return time.monotonic() - began
+
+
+def _why_not(recording: Recording, ending: Ending) -> str:
+    if not recording.settings["probes"]:
+        return "they are switched off"
+    if ending.state is not RunState.FINISHED:
+        return "the program did not finish"
+    if not keeps_batches(recording.settings):
+        return "in a notebook only `probes = true` asks for them"
+    torch = sys.modules.get("torch")
+    distributed = getattr(torch, "distributed", None)
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        return "the program belongs to a process group"
+    return ""
+
+
+def _tell(recording: Recording, asked: Iterable[Asked], began: float, *, why_not: str = "") -> None:
+    writer, step = recording.writer, recording.observer.position()[1]
+    every = list(asked)
+    for one in every:
+        _event(writer, one.fields(), training=one.training, step=step)
+    total: dict[str, Any] = {
+        "probe": "all",
+        "seconds": round(time.monotonic() - began, 4),
+        "limit_s": round(allowed_s(began - recording.began_s), 3),
+        "possible": not why_not,
+        "why_not": why_not,
+        "run": sorted({one.probe for one in every if not one.why_not}),
+    }
+    training = every[0].training if every else recording.observer.position()[0]
+    _event(writer, total, training=training, step=step)
+
+
+def _event(writer: Any, fields: dict[str, Any], *, training: int, step: int) -> None:
+    writer.event("probe", fields, t_ns=time.monotonic_ns(), training=training, step=step, phase=Phase.OTHER)
