@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from unbug.record.answers import Answers
+from unbug.record.barren import Barren
 from unbug.record.inputs import Features, feature_sums
 from unbug.record.kept_batches import KeptBatches
 from unbug.record.loaders import loader_facts
-from unbug.record.rows_seen import RowsSeen, row_hashes
+from unbug.record.rows_seen import RowsSeen, Stream, row_hashes
+from unbug.record.sides import Sides
 from unbug.record.sight import TOLD_AT, Sight
 from unbug.record.stepeyes import StepEyes
 from unbug.record.tensors import first_tensor
@@ -36,6 +39,9 @@ class Eyes:
         self._sight = Sight(core)
         self.steps = StepEyes(core, self._sight)
         self.kept = KeptBatches(core)
+        self._sides = Sides(core)
+        self._answers = Answers(core, self._sides)
+        self._barren = Barren(core)
         self._features: dict[int, Features] = {}
         self._rows: dict[int, RowsSeen] = {}
         self._rows_ns = 50_000.0
@@ -53,6 +59,7 @@ class Eyes:
         if loader is not None:
             first = first_tensor(batch)
             self.kept.loaded = len(first) if first is not None and first.dim() else None
+            self._barren.gave(loader)
         current = self._core.current
         if current is None or current.training.number != self._resting:
             self._sight.safely("rows", lambda: self._hash(loader, batch, grad=grad))
@@ -83,8 +90,21 @@ class Eyes:
         if not self._sight.safely("kept batches", call):
             self.kept.let_go()
 
+    def entered(self, root: Root, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, grad: bool) -> None:
+        """A root module is given its input, in training (`grad`) or in evaluation."""
+        self._sight.safely("given", lambda: self._sides.given(root, args, kwargs, grad=grad))
+
+    def answered(self, output: Any) -> None:
+        """A root module gave its output in an evaluation."""
+        self._sight.safely("outputs", lambda: self._answers.output(output))
+
+    def compared(self, call: LossCall, *, grad: bool) -> None:
+        """A loss was computed, in training (`grad`) or in evaluation."""
+        self._sight.safely("answers", lambda: self._answers.loss(call, grad=grad))
+
     def exhausted(self, loader: Any) -> None:
         """A loader has given all."""
+        self._sight.safely("exhausted", lambda: self._barren.exhausted(loader))
         current = self._core.current
         if current is None or current.training.number != self._resting:
             self._sight.safely("rows", lambda: self._epoch(loader))
@@ -93,6 +113,8 @@ class Eyes:
         """Tell how everything stands at the end."""
         self._sight.poll(wait=True)
         self.steps.close()
+        self._sight.safely("given", self._sides.close)
+        self._sight.safely("answers", self._answers.close)
         for number in self._features:
             self._tell_features(number, final=True)
         for number, seen in self._rows.items():
@@ -133,7 +155,7 @@ class Eyes:
         known = len(seen.streams)
         stream = seen.stream(loader, grad=grad, slept=core.slept)
         if len(seen.streams) > known and loader is not None:
-            self._sight.safely("loader", lambda: core.event("loader", {"grad": grad, **loader_facts(loader)}))
+            self._sight.safely("loader", lambda: self._tell_loader(loader, grad, stream))
         if stream is None:
             return
         spread = self._spread()
@@ -154,6 +176,10 @@ class Eyes:
         spent = perf_counter_ns() - start
         self._rows_ns += (min(spent, 4 * self._rows_ns) - self._rows_ns) * 0.25
         core.chosen_ns += spent
+
+    def _tell_loader(self, loader: Any, grad: bool, stream: Stream | None) -> None:
+        data = None if stream is None else stream.data
+        self._core.event("loader", {"grad": grad, "data": data, **loader_facts(loader)})
 
     def _spread(self) -> int:
         """Two batches in twice so many are looked at, so that it stays a small part of the share."""

@@ -32,7 +32,7 @@ class Forwards:
     def __init__(self, core: Core, settings: SettingsSeen, steps: Steps) -> None:
         self._core, self._settings, self._steps = core, settings, steps
         self._batches = Batches(core)
-        self._loaders = False
+        self._loaders = self._evaluated = False
         self.thread = get_ident()
         """Where the program trains; what other threads do is not looked at."""
 
@@ -69,12 +69,17 @@ class Forwards:
                 core.watch_modules(core.current.looks.wants_modules)
             if progress.expects_batch:
                 self._given(args, kwargs)
+                if root.parameters:
+                    core.eyes.entered(root, args, kwargs, grad=True)
         else:
             core.phase = Phase.EVAL
             core.watch_modules(False)
             if not self._loaders:
                 self._batch("model", (args, kwargs), grad=False)
                 core.eyes.batch(None, (args, kwargs), grad=False)
+            if root.parameters:
+                self._evaluated = True
+                core.eyes.entered(root, args, kwargs, grad=False)
         if count == 0 and not (evaluates and grad):  # else it may yet turn out to be a training
             self._settings.mode(root, module, grad=grad)
         if root.parameters:
@@ -92,6 +97,10 @@ class Forwards:
             self._output(module, output)
             if core.eyes.steps.timing:
                 core.eyes.steps.forward_ended(module, start, raised=output is None)
+            core.spent += perf_counter_ns() - start
+        if self._evaluated and get_ident() == self.thread:
+            self._evaluated = False
+            core.eyes.answered(output)
             core.spent += perf_counter_ns() - start
         if core.eyes.kept.waits and get_ident() == self.thread:
             core.eyes.gave(module, output)

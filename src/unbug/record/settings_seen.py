@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from unbug.record.core import Core
+from unbug.record.reseeding import Reseeding
 from unbug.record.roots import Root
 from unbug.record.trainings import OptimizerState
 from unbug.record.watched import Watched
@@ -16,6 +17,7 @@ __all__ = ["SettingsSeen"]
 
 _MODE_DEPENDENT = ("Dropout", "BatchNorm", "InstanceNorm", "DropPath", "AlphaDropout", "SyncBatchNorm")
 _MOST_LISTED = 40
+_MOST_OPTIMIZERS = 200
 
 
 class SettingsSeen:
@@ -25,6 +27,7 @@ class SettingsSeen:
         self._core = core
         self._seeds: dict[str, int | None] = {}
         self._seed_calls = 0
+        self._reseeding = Reseeding(core)
         self._precision: tuple[Any, ...] | None = None
         self._scale = 0.0
         self._modes: dict[tuple[int, bool, bool], dict[str, Any]] = {}
@@ -33,6 +36,7 @@ class SettingsSeen:
 
     def seeded(self, generator: str, seed: int | None) -> None:
         """A generator was seeded."""
+        self._reseeding.seeded(generator, seed)
         self._seed_calls += 1
         known = self._seeds.get(generator, -1)
         self._seeds[generator] = seed
@@ -82,7 +86,7 @@ class SettingsSeen:
     def optimizer(self, state: OptimizerState, watched: Watched) -> None:
         """An optimizer belongs to a training now."""
         optimizer = state.ref()
-        if optimizer is None or state.order in self._told:
+        if optimizer is None or state.order in self._told or len(self._told) >= _MOST_OPTIMIZERS:
             return
         self._told.add(state.order)
         groups = [

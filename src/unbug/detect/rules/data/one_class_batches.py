@@ -27,6 +27,7 @@ from unbug.detect.contract import (
     silent,
     threshold,
 )
+from unbug.detect.dataline import loader_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             ),
             steps=(since, known_at),
             known_at=known_at,
+            source=loader_line(window),
             evidence=(
                 facts_evidence(
                     window,

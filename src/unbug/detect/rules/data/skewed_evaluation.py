@@ -1,0 +1,213 @@
+"""Evaluation inputs are on another scale than training inputs.
+
+Why it matters: the model is asked about numbers that it never saw; its scores say little about it.
+How it decides: over at least `rows` rows on each side, the median over features (or channels) of the standard
+    deviation in evaluation over that in training is at least `scale` or at most its inverse (`channel_scale`
+    for images, whose spread is known better), or the median shift of the means at least `shift` deviations;
+    or channels come in reverse order; or each evaluated batch has mean 0 and deviation 1 (or 0 and 1 as ends)
+    by itself, as if the scaler had been fitted on it, while training batches have not.
+When it is wrong: an evaluation on other data on purpose.
+What to do: fit each transformation on the training data, and apply the same one to both.
+Source: Breck et al. 2019, "Data Validation for Machine Learning", on training and serving skew; the numbers
+    are ours.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from unbug.detect.contract import (
+    Bilingual,
+    Event,
+    Finding,
+    Phase,
+    Severity,
+    Window,
+    detector,
+    event,
+    facts_evidence,
+    fires,
+    silent,
+    threshold,
+)
+from unbug.detect.dataline import data_line
+from unbug.detect.given import Fields, given, numbers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    rows: int = threshold(20, unit="rows", low=4, high=10**6, why="fewer vary by chance")
+    scale: float = threshold(3.0, unit="times", low=1.2, high=1e6, why="splits by time or group are below 2")
+    channel_scale: float = threshold(
+        1.6, unit="times", low=1.1, high=1e6, why="images of one kind are near 1"
+    )
+    shift: float = threshold(
+        3.0, unit="standard deviations", low=0.5, high=1e6, why="splits by time are below 2"
+    )
+    columns: int = threshold(1, unit="features", low=1, high=256, why="a channel is enough")
+
+
+@detector(
+    "D113",
+    "skewed-evaluation",
+    chinese="评估输入与训练输入尺度不同",
+    diagnoses=("train-test-skew",),
+    events=("given",),
+    severity=Severity.WARNING,
+    since="0.3",
+    confidence=0.88,
+)
+def find(window: Window, at: Thresholds) -> Iterator[Finding]:
+    trained: dict[str, Fields] = {}
+    told = sorted(
+        [(step, 0, fields) for step, fields in given(window, "train")]
+        + [(step, 1, fields) for step, fields in given(window, "eval")],
+        key=lambda one: one[:2],
+    )
+    for step, evaluates, fields in told:
+        name = str(fields.get("module") or "")
+        if not evaluates:
+            trained[name] = fields
+            continue
+        base = trained.get(name)
+        if base is None or base.get("shape") != fields.get("shape") or not _enough(base, fields, at):
+            continue
+        message = _refitted(base, fields) or _scaled(base, fields, at)
+        if message is None:
+            continue
+        yield Finding(
+            place="data",
+            message=message,
+            advice=Bilingual(
+                "fit each transformation on the training data alone, and apply the same one to the "
+                "evaluation",
+                "只在训练数据上拟合每个变换，并把同一个变换应用于评估数据",
+            ),
+            steps=(0, step),
+            known_at=step,
+            source=data_line(window, "input"),
+            evidence=(
+                facts_evidence(
+                    window,
+                    "data",
+                    (0, step),
+                    Bilingual("inputs of training and evaluation", "训练与评估的输入"),
+                    training_mean=[float(one) for one in numbers(base, "mean")[:32]],
+                    training_std=[float(one) for one in numbers(base, "std")[:32]],
+                    evaluation_mean=[float(one) for one in numbers(fields, "mean")[:32]],
+                    evaluation_std=[float(one) for one in numbers(fields, "std")[:32]],
+                ),
+            ),
+        )
+        return
+
+
+def _enough(base: Fields, fields: Fields, at: Thresholds) -> bool:
+    """Rows on both sides, and no single examples as a policy is asked for."""
+    for side in (base, fields):
+        rows, batches = int(side.get("rows_looked_at") or 0), int(side.get("batches_looked_at") or 0)
+        if rows < at.rows or rows < 8 * batches:
+            return False
+    inside, outside = int(fields.get("rows_in_training") or 0), int(fields.get("rows_not_in_training") or 0)
+    return outside > inside
+
+
+def _refitted(base: Fields, fields: Fields) -> Bilingual | None:
+    batches, trained = int(fields.get("batches_looked_at") or 0), int(base.get("batches_looked_at") or 0)
+    for kind, ends in (("standard", "mean 0 and standard deviation 1"), ("unit", "ends 0 and 1")):
+        alone = int((fields.get("scaled_alone") or {}).get(kind) or 0)
+        before = int((base.get("scaled_alone") or {}).get(kind) or 0)
+        whole = int(base.get("rows_looked_at") or 0) == trained * int(base.get("distinct_rows") or 0)
+        both = kind == "standard" and whole and before == trained and base.get("by") == "feature"
+        if alone < batches or not batches or not (both or before == 0):
+            continue
+        chinese = "均值 0、标准差 1" if kind == "standard" else "最小值 0、最大值 1"
+        return Bilingual(
+            f"each of {batches} evaluated batches has {ends} by itself: its scaling was fitted on it, "
+            "not on the "
+            "training data",
+            f"被评估的 {batches} 个批次各自恰好为{chinese}：缩放是在其自身而不是训练数据上拟合的",
+        )
+    return None
+
+
+def _scaled(base: Fields, fields: Fields, at: Thresholds) -> Bilingual | None:
+    mean, std = numbers(base, "mean"), numbers(base, "std")
+    other, spread = numbers(fields, "mean"), numbers(fields, "std")
+    if len(mean) != len(other) or not len(mean) or fields.get("by") != base.get("by"):
+        return None
+    varied = np.isfinite(mean + std + other + spread) & (std > 0) & (spread > 0)
+    if varied.sum() < max(at.columns, 0.3 * len(mean)):
+        return None
+    ratio = float(np.exp(np.median(np.log(spread[varied] / std[varied]))))
+    shift = float(np.median(np.abs(other - mean)[varied] / np.maximum(std, spread)[varied]))
+    channels = base.get("by") == "channel"
+    limit = at.channel_scale if channels else at.scale
+    if ratio >= limit or ratio <= 1 / limit:
+        return Bilingual(
+            f"inputs of the evaluation spread {ratio:.3g} times as far as those of the training (limit "
+            f"{limit:g})",
+            f"评估输入的离散程度是训练输入的 {ratio:.3g} 倍（阈值 {limit:g}）",
+        )
+    if shift >= at.shift:
+        return Bilingual(
+            f"inputs of the evaluation lie {shift:.3g} standard deviations off those of the training "
+            f"(limit {at.shift:g})",
+            f"评估输入与训练输入的均值相差 {shift:.3g} 个标准差（阈值 {at.shift:g}）",
+        )
+    if channels and len(mean) == 3:
+        off, back = np.abs(other - mean) / std, np.abs(other[::-1] - mean) / std
+        if off.max() >= 0.25 and back.max() <= 0.2 * off.max():
+            return Bilingual(
+                "the channels of the evaluation come in reverse order", "评估输入的通道顺序与训练相反"
+            )
+    return None
+
+
+def _sides(
+    *, evaluation: tuple[float, float], by: str = "feature", alone: int = 0, inside: int = 0
+) -> tuple[Event, ...]:
+    mean, std = evaluation
+    shared = {"module": "Net", "shape": [4], "by": by, "rows_looked_at": 320, "batches_looked_at": 10}
+    return (
+        event("given", step=9, **shared, mean=[0.0] * 4, std=[1.0] * 4, distinct_rows=300),
+        event(
+            "given", step=10, phase=Phase.EVAL, **shared, mean=[mean] * 4, std=[std] * 4,
+            scaled_alone={"standard": alone}, rows_in_training=inside, rows_not_in_training=40,
+        ),
+    )  # fmt: skip
+
+
+_COLOURS = {
+    "module": "Net",
+    "shape": [3, 32, 32],
+    "by": "channel",
+    "rows_looked_at": 320,
+    "batches_looked_at": 10,
+}
+CASES = (
+    fires("raw inputs in evaluation", place="data", events=_sides(evaluation=(5.0, 3.0))),
+    fires("another offset", events=_sides(evaluation=(3.0, 1.0))),
+    fires("half the range in images", events=_sides(evaluation=(0.5, 0.5), by="channel")),
+    fires("fitted on each batch", events=_sides(evaluation=(0.0, 1.0), alone=10)),
+    fires(
+        "channels in reverse order",
+        events=(
+            event("given", step=9, **_COLOURS, mean=[0.5, 0.4, 0.2], std=[0.25] * 3),
+            event(
+                "given",
+                step=10,
+                phase=Phase.EVAL,
+                **_COLOURS,
+                mean=[0.21, 0.4, 0.49],
+                std=[0.25] * 3,
+                rows_not_in_training=40,
+            ),
+        ),
+    ),
+    silent("alike", events=_sides(evaluation=(0.1, 1.1))),
+    silent("a later part of a time series", events=_sides(evaluation=(1.8, 1.9))),
+    silent("the training set itself", events=_sides(evaluation=(5.0, 3.0), inside=320)),
+    silent("one batch of ten by chance", events=_sides(evaluation=(0.0, 1.0), alone=1)),
+)

@@ -1,0 +1,154 @@
+"""Examples of the evaluation were trained on.
+
+Why it matters: the evaluation measures memory; on new data the model is worse than it says.
+How it decides: rows are the same, bit for bit. Either batches of an evaluation hold examples of the training
+    and others, with at least `share` and at most 98 % of the training's in all; or one set of fewer than
+    `part` as many examples as the training has is evaluated, all of which were trained on, and nothing else
+    is evaluated. Passes over the whole training set, over batches just trained on, or beside a set of new
+    examples are not told; nor are inputs of few values, which are the same by chance.
+When it is wrong: a fixed part of the training set that is evaluated on purpose, as training accuracy.
+What to do: split before anything is repeated or drawn with replacement, by what belongs together.
+Source: Kapoor and Narayanan 2023, "Leakage and the reproducibility crisis", type L1; the numbers are ours.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from unbug.detect.contract import (
+    Bilingual,
+    Event,
+    Finding,
+    Phase,
+    Severity,
+    Window,
+    detector,
+    event,
+    facts_evidence,
+    fires,
+    silent,
+    threshold,
+)
+from unbug.detect.dataline import data_line
+from unbug.detect.given import Fields, given
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    share: float = threshold(
+        0.05, unit="of the evaluated rows", low=0.001, high=0.9, why="a few doubles are usual"
+    )
+    rows: int = threshold(20, unit="rows", low=2, high=10**6, why="fewer may be examples to look at")
+    part: float = threshold(
+        0.6, unit="of the training's rows", low=0.05, high=1.0, why="more is the training set"
+    )
+    values: int = threshold(
+        50, unit="different values", low=2, high=10**4, why="fewer make equal rows by chance"
+    )
+
+
+@detector(
+    "D112",
+    "train-test-overlap",
+    chinese="训练与评估样本重叠",
+    diagnoses=("train-test-leak",),
+    events=("given",),
+    severity=Severity.WARNING,
+    since="0.3",
+    confidence=0.88,
+)
+def find(window: Window, at: Thresholds) -> Iterator[Finding]:
+    trained: dict[str, Fields] = {}
+    told = sorted(
+        [(step, 0, fields) for step, fields in given(window, "train")]
+        + [(step, 1, fields) for step, fields in given(window, "eval")],
+        key=lambda one: one[:2],
+    )
+    for step, evaluates, fields in told:
+        name = str(fields.get("module") or "")
+        if not evaluates:
+            trained[name] = fields
+            continue
+        base = trained.get(name)
+        if base is None or base.get("shape") != fields.get("shape"):
+            continue
+        inside, outside = (
+            int(fields.get("rows_in_training") or 0),
+            int(fields.get("rows_not_in_training") or 0),
+        )
+        if not _counts(fields, base, inside, outside, at):
+            continue
+        yield Finding(
+            place="data",
+            message=Bilingual(
+                f"{inside} of {inside + outside} evaluated examples were trained on",
+                f"被评估的 {inside + outside} 个样本中有 {inside} 个参与过训练",
+            ),
+            advice=Bilingual(
+                "split the data before examples are repeated, augmented or drawn with replacement",
+                "在重复、增强或有放回抽样之前划分数据",
+            ),
+            steps=(0, step),
+            known_at=step,
+            source=data_line(window, "input"),
+            evidence=(
+                facts_evidence(
+                    window,
+                    "data",
+                    (0, step),
+                    Bilingual("evaluated examples", "被评估的样本"),
+                    in_training=inside,
+                    new=outside,
+                    batches_partly_in_training=int(fields.get("batches_partly_in_training") or 0),
+                ),
+            ),
+        )
+        return
+
+
+def _counts(fields: Fields, base: Fields, inside: int, outside: int, at: Thresholds) -> bool:
+    """Whether the overlap is one that should not be."""
+    trained, whole = int(base.get("distinct_rows") or 0), inside + outside
+    values = int(fields.get("distinct_values") or 0)
+    if inside < at.rows or values < at.values or whole >= trained:
+        return False
+    partly, none = (
+        int(fields.get("batches_partly_in_training") or 0),
+        int(fields.get("batches_not_in_training") or 0),
+    )
+    all_in = int(fields.get("batches_in_training") or 0)
+    if partly * 2 >= partly + none + all_in:
+        return at.share * whole <= inside <= 0.98 * whole
+    steps = int(fields.get("steps_evaluated_at") or 0)
+    same_set = int(fields.get("rows_looked_at") or 0) >= 0.9 * whole * max(steps, 1)
+    return not outside and steps >= 2 and same_set and whole <= at.part * trained
+
+
+def _sides(trained: int, inside: int, outside: int, **more: object) -> tuple[Event, ...]:
+    fields: dict[str, object] = {
+        "module": "Net", "shape": [8], "distinct_values": 900, "rows_in_training": inside,
+        "rows_not_in_training": outside, "batches_partly_in_training": 0, "batches_not_in_training": 0,
+        "batches_in_training": 0, "steps_evaluated_at": 3, "rows_looked_at": 3 * (inside + outside),
+    }  # fmt: skip
+    return (
+        event("given", step=20, module="Net", shape=[8], distinct_rows=trained),
+        event("given", step=21, phase=Phase.EVAL, **(fields | more)),
+    )
+
+
+CASES = (
+    fires("a part of each batch", place="data", events=_sides(800, 60, 140, batches_partly_in_training=4)),
+    fires("all of a smaller set", events=_sides(800, 200, 0, batches_in_training=4)),
+    silent("the whole training set", events=_sides(800, 800, 0, batches_in_training=4)),
+    silent("all data at once", events=_sides(800, 800, 200, batches_partly_in_training=1)),
+    silent(
+        "training accuracy beside a validation",
+        events=_sides(800, 200, 200, batches_in_training=2, batches_not_in_training=2),
+    ),
+    silent("a few doubles", events=_sides(800, 9, 191, batches_partly_in_training=4)),
+    silent(
+        "the batch just trained on",
+        events=_sides(800, 400, 0, batches_in_training=12, rows_looked_at=400, steps_evaluated_at=12),
+    ),
+    silent("few values", events=_sides(800, 60, 140, batches_partly_in_training=4, distinct_values=2)),
+    silent("nothing in common", events=_sides(800, 0, 200, batches_not_in_training=4)),
+)

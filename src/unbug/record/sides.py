@@ -1,0 +1,225 @@
+"""What a model is given in training and in evaluation: scale of features, rows in common, idle passes.
+
+Training and evaluation are told apart by how the model is called, not by which loader delivered: most
+programs index tensors, and many evaluate without a loader.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unbug.record.columns import distinct_of, readable, scaling_of, sums_of, table_of, tokens_of
+from unbug.record.credit import Credit
+from unbug.record.inputs import Features
+from unbug.record.rows_seen import row_hashes
+from unbug.record.sight import TOLD_AT
+from unbug.record.tensors import first_tensor
+
+if TYPE_CHECKING:
+    from unbug.record.core import Core
+    from unbug.record.roots import Root
+
+__all__ = ["Looked", "Sides"]
+
+_ROWS_KEPT, _BATCHES_KEPT, _STEPS_KEPT = 1 << 15, 256, 64
+_MOST_SIDES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """One look at an input of the training, for what is found out about its labels.
+
+    Args:
+        hashes: One for each row; None where they are not all that the model was given.
+        table: `(rows, features)` where the input is small; else None.
+    """
+
+    rows: int
+    hashes: NDArray[np.uint64] | None
+    table: NDArray[np.float64] | None
+
+
+@dataclass(slots=True)
+class _Pass:
+    """A batch of an evaluation: its rows, and how often it came at one step."""
+
+    hashes: NDArray[np.uint64]
+    step: int = -2
+    times: int = 0
+    most: int = 0
+
+
+@dataclass(slots=True)
+class _Side:
+    credit: Credit
+    module: str = ""
+    batches: int = 0
+    rows: int = 0
+    features: Features | None = None
+    by: str = ""
+    shape: tuple[int, ...] = ()
+    scaled: dict[str, int] = field(default_factory=dict)
+    distinct: int = 0
+    whole: bool = True
+    alike: int = 0
+    tokens: dict[str, Any] = field(default_factory=dict)
+    seen: set[int] = field(default_factory=set)
+    full: bool = False
+    passes: OrderedDict[int, _Pass] = field(default_factory=OrderedDict)
+    storage_rows: int = 0
+    evaluated_at: OrderedDict[int, None] = field(default_factory=OrderedDict)
+
+
+class Sides:
+    """Of every training its two sides; writes `given` events, one for each side."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._sides: dict[tuple[int, int, bool], _Side] = {}
+        self._roots: list[Root] = []
+        self.looked: Looked | None = None
+        """The last look at an input of the training, until the loss of these examples is there."""
+
+    def given(self, root: Root, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, grad: bool) -> None:
+        """A root module is given its input, in training (`grad`) or in evaluation."""
+        self.looked = None
+        key = max(self._core.number(), 0), id(root), grad
+        side = self._sides.get(key)
+        if side is None:
+            if len(self._sides) >= _MOST_SIDES:
+                return
+            side = self._sides[key] = _Side(Credit(self._core), root.class_name)
+            self._roots.append(root)
+        side.batches += 1
+        if not side.credit.due():
+            return
+        tensor = first_tensor(args, kwargs)
+        if tensor is None or not readable(tensor):
+            return
+        start = perf_counter_ns()
+        alone = len(args) == 1 and not kwargs and isinstance(args[0], torch.Tensor)
+        self._look(side, tensor, grad=grad, alone=alone)
+        side.credit.paid(perf_counter_ns() - start)
+        if side.credit.looks in TOLD_AT:
+            self._tell(key)
+
+    def close(self) -> None:
+        """Say of every side how it stands at the end."""
+        for key in self._sides:
+            self._tell(key, final=True)
+        self._sides.clear()
+        self._roots.clear()
+        self.looked = None
+
+    def _look(self, side: _Side, tensor: torch.Tensor, *, grad: bool, alone: bool) -> None:
+        side.rows += len(tensor)
+        hashes = row_hashes(tensor)
+        if hashes is not None:
+            side.alike += len(hashes) > 1 and bool((hashes == hashes[0]).all())
+            if len(side.seen) < _ROWS_KEPT:
+                side.seen.update(hashes.tolist())
+            else:
+                side.full = True
+            if not grad:
+                self._evaluated(side, hashes)
+            elif tensor.untyped_storage().size() > 0:
+                size = tensor.element_size() * max(tensor[0].numel(), 1)
+                side.storage_rows = max(side.storage_rows, tensor.untyped_storage().size() // size)
+        found = table_of(tensor)
+        if found is None:
+            tokens = tokens_of(tensor)
+            if tokens is not None:
+                _merge_tokens(side.tokens, tokens)
+        else:
+            by, shape, table = found
+            if side.features is None or side.shape != shape:
+                side.features, side.by, side.shape = Features((table.shape[1],)), by, shape
+            side.features.merge(len(table), sums_of(table))
+            scaling = scaling_of(table, rows=len(tensor))
+            if scaling:
+                side.scaled[scaling] = side.scaled.get(scaling, 0) + 1
+            values, whole = distinct_of(table)
+            side.distinct, side.whole = max(side.distinct, values), side.whole and whole
+        if grad:
+            small = found[2] if found is not None and found[0] == "feature" else None
+            self.looked = Looked(len(tensor), hashes if alone else None, small)
+
+    def _evaluated(self, side: _Side, hashes: NDArray[np.uint64]) -> None:
+        step = self._core.position()[1]
+        side.evaluated_at[step] = None
+        if len(side.evaluated_at) > _STEPS_KEPT:
+            side.evaluated_at.popitem(last=False)
+        key = hash(hashes.tobytes())
+        known = side.passes.get(key)
+        if known is None:
+            known = side.passes[key] = _Pass(hashes)
+            if len(side.passes) > _BATCHES_KEPT:
+                side.passes.popitem(last=False)
+        known.times = known.times + 1 if known.step == step else 1
+        known.step, known.most = step, max(known.most, known.times)
+
+    def _tell(self, key: tuple[int, int, bool], **more: Any) -> None:
+        side = self._sides[key]
+        number, root, grad = key
+        fields: dict[str, Any] = {
+            "phase": "train" if grad else "eval",
+            "module": side.module,
+            "batches": side.batches,
+            "batches_looked_at": side.credit.looks,
+            "rows_looked_at": side.rows,
+            "distinct_rows": len(side.seen),
+            "distinct_rows_capped": side.full,
+            "batches_of_one_row": side.alike,
+            "shape": list(side.shape),
+            "by": side.by,
+            "distinct_values": side.distinct,
+            "whole_numbers": side.whole and side.distinct > 0,
+            "scaled_alone": dict(side.scaled),
+            "storage_rows": side.storage_rows,
+            **{f"token_{name}": value for name, value in side.tokens.items()},
+        }
+        if side.features is not None:
+            told = side.features.fields()
+            fields |= {name: told[name] for name in ("mean", "std", "min", "max", "nan_share", "inf_share")}
+        if not grad:
+            fields |= self._common(side, self._sides.get((number, root, True)))
+        self._core.event("given", {**fields, **more}, training=number)
+
+    @staticmethod
+    def _common(side: _Side, training: _Side | None) -> dict[str, Any]:
+        """How many rows of the evaluation the training had too, by batch; and passes that came again."""
+        trained = training.seen if training is not None else set()
+        whole = part = none = 0
+        rows: dict[int, bool] = {}
+        for one in side.passes.values():
+            given = one.hashes.tolist()
+            inside = sum(row in trained for row in given)
+            rows.update((row, row in trained) for row in given)
+            whole += inside >= 0.99 * len(given)
+            none += inside <= 0.01 * len(given)
+            part += 0.01 * len(given) < inside < 0.99 * len(given)
+        shared = sum(rows.values())
+        return {
+            "batches_in_training": whole,
+            "batches_partly_in_training": part,
+            "batches_not_in_training": none,
+            "rows_in_training": shared,
+            "rows_not_in_training": len(rows) - shared,
+            "passes_at_one_step": min((one.most for one in side.passes.values()), default=0),
+            "steps_evaluated_at": len(side.evaluated_at),
+        }
+
+
+def _merge_tokens(known: dict[str, Any], told: dict[str, Any]) -> None:
+    known["count"] = known.get("count", 0) + told["tokens"]
+    known["padded"] = known.get("padded", 0) + told["padded"]
+    if told["padding"] is not None:
+        known["padding"], known["side"] = told["padding"], told["side"]
