@@ -1,0 +1,151 @@
+"""Layers are frozen that were never trained.
+
+Why it matters: they keep the random weights that they were made with, and all that comes after has to work
+    with noise. Freezing is for layers that have learned something.
+How it decides: before the first step the weights of linear layers or convolutions require no gradient, and
+    have just the distribution that PyTorch makes layers with: uniform between -1 and 1 over the square root
+    of the inputs, up to `edge` of that bound, with the deviation that belongs to it within `slack`. Layers
+    with a trained one of the same shape and size of weights are left out (a target or teacher network), and
+    adapters of low rank.
+When it is wrong: random features and reservoirs on purpose.
+What to do: set `requires_grad` back to True for these layers, or load their trained weights before freezing
+    them.
+Source: He et al. 2015 for `kaiming_uniform_(a=sqrt(5))`, the default of `torch.nn.Linear`; the numbers are
+    ours.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+from unbug.detect.contract import (
+    Bilingual,
+    Event,
+    Finding,
+    Severity,
+    Window,
+    covering_place,
+    detector,
+    event,
+    facts_evidence,
+    fires,
+    named,
+    silent,
+    threshold,
+)
+from unbug.detect.wired import layers, number
+
+_KINDS = ("Linear", "Conv1d", "Conv2d", "Conv3d")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    edge: float = threshold(0.95, unit="of the bound", low=0.5, high=1.0, why="the largest of 64 and more")
+    slack: float = threshold(0.1, unit="of the deviation", low=0.0, high=1.0, why="six times its noise")
+    elements: int = threshold(64, unit="weights", low=8, high=10**6, why="fewer say little on a distribution")
+
+
+@detector(
+    "M112",
+    "frozen-untrained-layers",
+    chinese="冻结了未训练的层",
+    diagnoses=("frozen-by-mistake",),
+    events=("layers",),
+    severity=Severity.WARNING,
+    since="0.2",
+    confidence=0.8,
+)
+def find(window: Window, at: Thresholds) -> Iterator[Finding]:
+    told = layers(window)
+    weights = list((told.fields.get("weights") if told else None) or ())
+    trained = [one for one in weights if one.get("trained")]
+    frozen = [
+        one
+        for one in weights
+        if one.get("requires_grad") is False and _fresh(one, at) and not _has_twin(one, trained)
+    ]
+    frozen = [one for one in frozen if not _adapted(str(one["layer"]), trained)]
+    if not frozen or not trained:
+        return
+    paths = [str(one["place"]) for one in frozen]
+    place = covering_place(window, [str(one["layer"]) for one in frozen])
+    yield Finding(
+        place=place,
+        message=Bilingual(
+            f"{len(paths)} frozen weights have the random values that layers are made with: {named(paths)}",
+            f"{len(paths)} 个权重在被冻结时仍是创建时的随机数值：{named(paths).zh}",
+        ),
+        advice=Bilingual(
+            "set requires_grad back to True for them, or load trained weights before freezing",
+            "把它们的 requires_grad 设回 True，或在冻结之前载入训练好的权重",
+        ),
+        steps=(0, 0),
+        known_at=0,
+        evidence=(
+            facts_evidence(
+                window,
+                place,
+                (0, 0),
+                Bilingual("frozen weights", "冻结的权重"),
+                weights={
+                    str(one["place"]): {k: one[k] for k in ("fan_in", "std", "absmax")} for one in frozen[:20]
+                },
+            ),
+        ),
+    )
+
+
+def _fresh(one: Mapping[str, Any], at: Thresholds) -> bool:
+    if one.get("class") not in _KINDS or int(one.get("elements") or 0) < at.elements:
+        return False
+    bound = 1 / sqrt(max(int(one.get("fan_in") or 0), 1))
+    largest, deviation = number(one.get("absmax")), number(one.get("std"))
+    inside = at.edge * bound <= largest <= bound * 1.0001
+    return inside and abs(deviation * sqrt(3) / bound - 1) <= at.slack
+
+
+def _has_twin(one: Mapping[str, Any], trained: list[Mapping[str, Any]]) -> bool:
+    """Whether a trained weight has the same values, as far as their statistics tell: it was copied."""
+    same = ("class", "elements", "fan_in", "std", "mean", "absmax")
+    return any(all(one.get(name) == other.get(name) for name in same) for other in trained)
+
+
+def _adapted(layer: str, trained: list[Mapping[str, Any]]) -> bool:
+    """Whether trained weights lie inside or beside the layer: an adapter."""
+    above = layer.rpartition(".")[0]
+    near = [str(one["place"]) for one in trained]
+    if any(path.startswith(f"{layer}.") for path in near):
+        return True
+    direct = [path for path in near if above and path.startswith(f"{above}.")]
+    return any("lora" in path.lower() or "adapter" in path.lower() for path in direct)
+
+
+def _weight(place: str, std: float = 0.0722, absmax: float = 0.1249, **fields: Any) -> dict[str, Any]:
+    given = {"place": f"{place}.weight", "layer": place, "class": "Linear", "elements": 2048, "fan_in": 64}
+    return (
+        given
+        | {"std": std, "mean": 0.001, "absmax": absmax, "trained": False, "requires_grad": False}
+        | fields
+    )
+
+
+def _told(*weights: dict[str, Any]) -> Event:
+    return event("layers", weights=list(weights))
+
+
+_HEAD = _weight("head", elements=320, std=0.07, trained=True, requires_grad=True)
+CASES = (
+    fires("a fresh layer", place="body", events=(_told(_weight("body"), _HEAD),)),
+    silent("a trained one", events=(_told(_weight("body", std=0.09, absmax=0.31), _HEAD),)),
+    silent(
+        "a target network",
+        events=(_told(_weight("target"), _weight("online", trained=True, requires_grad=True)),),
+    ),
+    silent("an embedding", events=(_told(_weight("emb", **{"class": "Embedding"}), _HEAD),)),
+    silent(
+        "an adapter beside it", events=(_told(_weight("fc"), _weight("fc.lora_a", trained=True, fan_in=8)),)
+    ),
+    silent("few weights", events=(_told(_weight("body", elements=63), _HEAD),)),
+    silent("all are trained", events=(_told(_HEAD),)),
+)
