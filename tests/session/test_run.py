@@ -360,6 +360,59 @@ def test_interrupt_ends_by_the_signal_and_closes_the_run(place):
         assert view.status.steps >= 100
 
 
+INTERRUPTED = """
+import signal
+from training import *
+from unbug.record.steps import Steps
+
+begin, begun = Steps.begin, []
+
+def interrupted(self, optimizer):
+    begin(self, optimizer)
+    begun.append(1)
+    if len(begun) == 5:
+        signal.raise_signal(signal.SIGINT)
+
+Steps.begin = interrupted
+try:
+    train(10)
+finally:
+    Steps.begin = begin
+"""
+
+
+def test_an_interrupt_inside_unbug_shows_the_program_alone(place):
+    done = place.recorded(INTERRUPTED, code=-signal.SIGINT)
+    told, _, said = done.stderr.partition("KeyboardInterrupt\n")
+    assert "optimizer.step()" in told
+    assert said
+    with place.open() as view:
+        crash = view.events("crash")[0].fields["traceback"]
+        assert view.status.state is RunState.INTERRUPTED
+    for trace in (told, crash):
+        frames = [line for line in trace.splitlines() if line.lstrip().startswith("File ")]
+        assert frames
+        assert not any("/unbug/" in line for line in frames), trace
+
+
+def test_a_program_that_catches_an_interrupt_inside_unbug_is_recorded_on(place):
+    again = INTERRUPTED.replace("finally:", "except KeyboardInterrupt:")
+    place.recorded(again + "train(20)\n")
+    with place.open() as view:
+        assert view.status.steps == 24  # the interrupted one did not happen
+        assert not view.events("fault")
+
+
+def test_an_interrupt_before_the_program_begins(place):
+    (place.folder / "sitecustomize.py").write_text(
+        "import signal, sys, unbug.session.opening as opening\n"
+        "opening.open_recording = lambda *a, **k: signal.raise_signal(signal.SIGINT)\n"
+    )
+    paths = f"{place.folder}:{place.environment()['PYTHONPATH']}"
+    done = place.recorded("print(1)", code=-signal.SIGINT, env={"PYTHONPATH": paths})
+    assert (done.stdout, done.stderr) == ("", "KeyboardInterrupt\n")
+
+
 @pytest.mark.parametrize("gap_s", [0.0, 0.1])
 def test_interrupt_twice(place, gap_s):
     name = place.write(WRONG)

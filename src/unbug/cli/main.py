@@ -81,7 +81,8 @@ def main(argv: Sequence[str]) -> int:
         _say(f"unbug: {error}")
         return error.exit_code
     except KeyboardInterrupt:
-        if "run" in argv[:1]:  # of the program, which has shown it: the process is to end by the signal
+        if "run" in argv[:1]:  # the process is to end by the signal
+            _hide_own_frames()
             raise
         return 130
     except BrokenPipeError:
@@ -95,6 +96,19 @@ def main(argv: Sequence[str]) -> int:
             "run it again with UNBUG_DEBUG=1 to see where, and please report it"
         )
         return 1
+
+
+def _hide_own_frames() -> None:
+    """The program has shown its own traceback. An interrupt that came before or after it shows none."""
+    hook = sys.excepthook
+    if hook is not sys.__excepthook__:  # the launcher's, which says nothing
+        return
+
+    def brief(kind: type[BaseException], error: BaseException, trace: object) -> None:
+        sys.excepthook = hook
+        _say(kind.__name__)
+
+    sys.excepthook = brief
 
 
 def _dispatch(argv: list[str]) -> int:

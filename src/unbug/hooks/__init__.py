@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from unbug.hooks.frames import user_frame, waits_for_input
     from unbug.hooks.heap import living
     from unbug.hooks.hub import Hub
+    from unbug.hooks.interrupts import from_signal
     from unbug.hooks.late import Late
     from unbug.hooks.launcher import run_program
     from unbug.hooks.libraries import library_taps
@@ -44,6 +45,7 @@ __all__ = [
     "child_environment",
     "find_module",
     "find_script",
+    "from_signal",
     "is_tensor",
     "library_taps",
     "living",
@@ -73,6 +75,7 @@ _HOMES = {
     "find_module": "program",
     "graph_clock": "shims",
     "find_script": "program",
+    "from_signal": "interrupts",
     "is_tensor": "values",
     "library_taps": "libraries",
     "living": "heap",

@@ -102,7 +102,7 @@ class Listener(Protocol):
     def step_end(self, optimizer: Optimizer) -> None: ...
 
     def step_raised(self, optimizer: Optimizer) -> None:
-        """In place of `step_end`, where the step raised."""
+        """In place of `step_end`, where the step raised; also where `step_begin` or `step_end` did."""
 
     def zero_grad(self, target: Optimizer | torch.nn.Module) -> None: ...
 

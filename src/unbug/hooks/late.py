@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import CellType, FunctionType
 from typing import Any
 
+from unbug.hooks.interrupts import from_signal
 from unbug.hooks.spec import ALL, Spec
 from unbug.hooks.table import Patch, Table
 from unbug.hooks.tap import TapError, make_tap
@@ -92,6 +93,8 @@ class Late:
                 if module == "torch":
                     self._keep_dynamo_out()
             except Exception as error:
+                if from_signal(error):
+                    raise
                 self._fault(f"taps of {module}", error)
             finally:
                 if collecting:
@@ -132,6 +135,8 @@ class Late:
             try:
                 return live[0](*arguments)
             except Exception as error:
+                if from_signal(error):
+                    raise
                 live[0] = _nothing
                 self._failed(name, error)
                 return None

@@ -68,7 +68,11 @@ def _steps(teller: Teller) -> list[Spec]:
         here.stepped = True
         if not args or here.busy or blocked():
             return None
-        tell("step_begin", args[0])
+        try:
+            tell("step_begin", args[0])
+        except BaseException:  # an interrupt; the step does not happen
+            tell("step_raised", args[0])
+            raise
         return args[0]
 
     def leave_step(optimizer: Any, value: Any) -> None:
@@ -81,7 +85,11 @@ def _steps(teller: Teller) -> list[Spec]:
                     return
             except Exception as error:
                 teller.nap_failed(error)
-        tell("step_end" if value is not RAISED else "step_raised", optimizer)
+        try:
+            tell("step_end" if value is not RAISED else "step_raised", optimizer)
+        except BaseException:
+            tell("step_raised", optimizer)
+            raise
 
     def leave_init(token: Any, value: Any, self: Any) -> None:
         if value is not RAISED and not teller.quiet():

@@ -27,16 +27,17 @@ def process_taps(teller: Teller) -> list[Spec]:
 
 def _loading(teller: Teller) -> list[Spec]:
     here, tell = teller.here, teller.tell
-    loaders: weakref.WeakKeyDictionary[Any, weakref.ref[Any]] = weakref.WeakKeyDictionary()
+    # Not a WeakKeyDictionary: it forgets by a function in Python, in which an interrupt would be lost.
+    loaders: dict[weakref.ref[Any], weakref.ref[Any]] = {}
 
     def loader_of(iterator: Any) -> Any:
-        known = loaders.get(iterator)
+        known = loaders.get(weakref.ref(iterator))
         loader = None if known is None else known()
         return iterator if loader is None else loader
 
     def leave_iter(token: Any, value: Any, self: Any) -> None:
         if value is not RAISED:
-            loaders[value] = weakref.ref(self)
+            loaders[weakref.ref(value, loaders.pop)] = weakref.ref(self)
 
     def enter_next(self: Any) -> tuple[int, int]:
         depth = here.batch
@@ -44,14 +45,13 @@ def _loading(teller: Teller) -> list[Spec]:
             here.batch = depth + 1
             return depth, -1
         here.batch = 1
-        if teller.dozing:
-            return 0, time.perf_counter_ns()
         try:
-            tell("batch_begin", loader_of(self))
+            if not teller.dozing:
+                tell("batch_begin", loader_of(self))
+            return 0, time.perf_counter_ns()
         except BaseException:
             here.batch = 0
             raise
-        return 0, time.perf_counter_ns()
 
     def leave_next(token: tuple[int, int] | None, value: Any, self: Any) -> None:
         if token is None:

@@ -13,10 +13,14 @@ undone end as they began:
     else:
         token = value = None
         try:
-            token = enter(<parameters>)
-            BODY, with `return X` as `return (value := X)`
-        finally:
-            leave(token, value, <parameters>)
+            try:
+                token = enter(<parameters>)
+                BODY, with `return X` as `return (value := X)`
+            finally:
+                leave(token, value, <parameters>)
+        except BaseException:
+            passing()   # by default, an interrupt that came in `enter` or `leave` is shown as without these
+            raise
 
 Before anything is changed, the unchanged source is compiled and compared with the code that is to be
 replaced. If they differ (edited file, other compiler, no source) the function is left alone and `TapError`
@@ -33,6 +37,7 @@ from collections.abc import Callable, Sequence
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
 
+from unbug.hooks.interrupts import show_as_bare
 from unbug.hooks.kept import Kept, digest
 from unbug.hooks.source import TapError, compiled, imported_names, nested, parsed, source_of
 
@@ -50,7 +55,7 @@ class _Raised:
 
 RAISED: Final = _Raised()
 
-_ENTER, _LEAVE, _NOTHING = "\0unbug enter", "\0unbug leave", "\0unbug nothing"
+_ENTER, _LEAVE, _NOTHING, _PASSING = ("\0unbug enter", "\0unbug leave", "\0unbug nothing", "\0unbug passing")
 _FUTURE_FLAGS = 0x1FF0000
 
 
@@ -72,6 +77,7 @@ def make_tap(
     leave_names: Sequence[str] = (),
     inner: str | None = None,
     kept: Kept | None = None,
+    passing: Callable[[], object] = show_as_bare,
 ) -> Tapped:
     """Compile `function` with `enter` and `leave` in it; nothing is assigned.
 
@@ -80,6 +86,7 @@ def make_tap(
         leave: Called with the token (None if `enter` raised), the value (`RAISED` if there is none), and the
             values of `leave_names` as they are then.
         inner: Name of a function defined inside `function` that is to be tapped in its place.
+        passing: Called while what the function or a call of ours raised goes on to the caller.
         kept: Taps that were compiled before, and where a new one is put.
     Raises:
         TapError: the source is missing, is not what was compiled, or has a shape that cannot be tapped.
@@ -92,7 +99,7 @@ def make_tap(
         code = _compile(function, enter_names, leave_names, inner, question=question)
         if kept is not None:
             kept.put(key, code)
-    code = _with_constants(code, {_ENTER: enter, _LEAVE: leave, _NOTHING: RAISED})
+    code = _with_constants(code, {_ENTER: enter, _LEAVE: leave, _NOTHING: RAISED, _PASSING: passing})
     pair = (original, code) if inner is None else (nested(original, inner), nested(code, inner))
     if (code.co_freevars, pair[1].co_freevars) != (original.co_freevars, pair[0].co_freevars):
         raise TapError("its closure would change")
@@ -190,7 +197,7 @@ def _tapped_body(
     head, watched, plain = target.body[:split], target.body[split:], other.body[split:]
     if not watched:
         raise TapError("it does nothing")
-    anchor = watched[0]
+    anchor = _first_run(watched[0])
     returns = _Returns()
     body = [returns.visit(statement) for statement in watched]
     declarations = _Declarations()
@@ -204,23 +211,42 @@ else:
     _unbug_value = {_NOTHING!r}
     _unbug_token = None
     try:
-        _unbug_token = _unbug_enter({", ".join(enter_names)})
-        _unbug_value = None
-    finally:
-        _unbug_leave({", ".join(("_unbug_token", "_unbug_value", *leave_names))})
+        try:
+            _unbug_token = _unbug_enter({", ".join(enter_names)})
+            _unbug_value = None
+        finally:
+            _unbug_leave({", ".join(("_unbug_token", "_unbug_value", *leave_names))})
+    except BaseException:
+        _unbug_passing = {_PASSING!r}
+        _unbug_passing()
+        raise
 """
     statements = ast.parse(template).body
     choice = statements[-1]
     assert isinstance(choice, ast.If)
     for node in (node for statement in statements for node in ast.walk(statement)):
-        if isinstance(node, (ast.expr, ast.stmt, ast.keyword)):
-            node.lineno = node.end_lineno = anchor.lineno
-            node.col_offset = node.end_col_offset = anchor.col_offset
-    attempt = choice.orelse[-1]
+        if isinstance(node, (ast.expr, ast.stmt, ast.keyword, ast.excepthandler)):
+            ast.copy_location(node, anchor)
+    passing = choice.orelse[-1]
+    assert isinstance(passing, ast.Try)
+    attempt = passing.body[0]
     assert isinstance(attempt, ast.Try)
     attempt.body[1:1] = body
     choice.body = plain
     return [*head, *returns.declarations, *(statements if question else choice.orelse)]
+
+
+def _first_run(statement: ast.stmt) -> ast.stmt | ast.expr:
+    """What of a statement runs first: what a traceback shows where a call of ours was interrupted."""
+    if isinstance(statement, (ast.If, ast.While)):
+        return statement.test
+    if isinstance(statement, (ast.For, ast.AsyncFor)):
+        return statement.iter
+    if isinstance(statement, (ast.With, ast.AsyncWith)):
+        return statement.items[0].context_expr
+    if isinstance(statement, ast.Try):
+        return _first_run(statement.body[0])
+    return statement
 
 
 class _Declarations(_Returns):

@@ -8,6 +8,7 @@ from typing import Any
 
 from unbug.hooks import shims
 from unbug.hooks.contract import Listener, Nap
+from unbug.hooks.interrupts import from_signal, show_as_bare
 
 __all__ = ["Here", "Teller"]
 
@@ -66,12 +67,22 @@ class Teller:
             with shims.unwatched():
                 method(*arguments)
         except Exception as error:
+            if from_signal(error):
+                raise
             self.fault(name, error)
         finally:
             here.busy = False
 
+    def passing(self) -> None:
+        """An exception passes through a tap. If it cut a call of ours short, what that would have set back
+        is as where nothing is under way."""
+        if show_as_bare():
+            vars(self.here).clear()
+
     def nap_failed(self, error: Exception) -> None:
-        """The listener's short cut raised: from now on it is told as ever."""
+        """The listener's short cut raised: from now on it is told as ever. Interrupts pass."""
+        if from_signal(error):
+            raise error
         self.nap = None
         self._methods.setdefault("nap", _nothing)
         self.fault("nap", error)

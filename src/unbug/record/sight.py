@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from unbug.hooks import from_signal
 from unbug.record.rows import Later
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Sight:
         try:
             return call() is not False
         except Exception as error:
+            if from_signal(error):
+                raise
             self._off.add(part)
             self._core.event("fault", {"where": part, "error": f"{type(error).__name__}: {error}"})
             self._core.faults.append(f"{part}: {type(error).__name__}: {error}")

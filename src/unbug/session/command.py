@@ -43,11 +43,12 @@ def run_command(words: Sequence[str], *, settings: Settings) -> None:
     command = [Path(sys.executable or "python").name, *words]
     recording = open_recording(settings, name=_name(program), command=command, roots=_roots(program))
     current.begin(recording, of_command=True)
-    recording.start(main=program.path or None)
     try:
+        recording.start(main=program.path or None)
         run_program(program, before_exit=lambda end: recording.close(_ending(end)))
     except KeyboardInterrupt as interrupt:
-        recording.close(Ending.of(interrupt))  # if a second one came before the first had led to it
+        # Before the program began, or a second one before the first had led to it.
+        recording.close(Ending.of(interrupt))
         raise
 
 

@@ -53,11 +53,11 @@ class FileIO(io.FileIO):
     def write(self, data: object, /) -> int:
         try:
             written = super().write(data)  # type: ignore[arg-type]
+            if written and self.stream.on:
+                self.stream.put(bytes(memoryview(data)[:written]))  # type: ignore[arg-type]
         except BaseException as error:
             error.__traceback__ = None  # a bare `raise` adds no frame: the traceback is as without us
             raise
-        if written and self.stream.on:
-            self.stream.put(bytes(memoryview(data)[:written]))  # type: ignore[arg-type]
         return written
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
+from unbug.hooks import from_signal
+
 if TYPE_CHECKING:
     from unbug.store import Writer
 
@@ -44,7 +46,7 @@ class Faults:
         try:
             yield
         except Exception as error:
-            if self.strict:
+            if self.strict or from_signal(error):
                 raise
             self.report(where, error)
 

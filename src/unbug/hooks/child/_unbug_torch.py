@@ -23,8 +23,16 @@ class _Loader:
 
     def exec_module(self, module: Any) -> None:
         module.__spec__.loader = module.__loader__ = self._loader
-        self._loader.exec_module(module)
-        self._finder.loaded()
+        try:
+            self._loader.exec_module(module)
+        except BaseException as error:
+            error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
+            raise  # adds no frame: the traceback is as without us
+        try:
+            self._finder.loaded()
+        except BaseException as error:
+            error.__traceback__ = None  # an interrupt: nothing else comes out of it
+            raise
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)
