@@ -11,15 +11,17 @@ from unbug.detect.loops import (
     moved,
     supervised,
 )
+from unbug.detect.measures import ADAPTIVE, block_medians, is_matrix, joined, matrices, total_ratio, weight_growth
 from unbug.detect.probed import Probed, module_place, probed
 from unbug.detect.setup import (
+    Scheduler,
     Setup,
     half_precision,
     program_line,
+    schedulers,
     setups,
     stepping,
 )
-from unbug.detect.measures import ADAPTIVE, block_medians, is_matrix, joined, matrices, total_ratio, weight_growth
 from unbug.detect.sites import Site, evaluated, loss_sites, trained_sites
 from unbug.detect.statement import Finding
 from unbug.detect.structure import (
@@ -49,6 +51,7 @@ __all__ = [
     "Place",
     "Probed",
     "Rule",
+    "Scheduler",
     "Setup",
     "Severity",
     "Site",
@@ -75,14 +78,15 @@ __all__ = [
     "last_checkpoint",
     "loss_sites",
     "matrices",
-    "module_place",
     "modes",
+    "module_place",
     "moved",
     "named",
     "orders",
     "parameter_looks",
     "probed",
     "program_line",
+    "schedulers",
     "seen_again",
     "setups",
     "silent",

@@ -12,7 +12,15 @@ from unbug.types import Source
 if TYPE_CHECKING:
     from unbug.detect.window import Window
 
-__all__ = ["Setup", "half_precision", "program_line", "setups", "stepping"]
+__all__ = [
+    "Scheduler",
+    "Setup",
+    "half_precision",
+    "program_line",
+    "schedulers",
+    "setups",
+    "stepping",
+]
 
 _HALF = ("float16", "bfloat16")
 
@@ -55,6 +63,39 @@ class Setup:
         return self.class_name != "SGD" or self.momentum > 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Scheduler:
+    """What was known of a scheduler of the learning rate at some step.
+
+    Args:
+        count: How often it had been stepped.
+        stray: How often of these the optimizer that it drives was not the one in use.
+        source: The line that steps it.
+    """
+
+    step: int
+    class_name: str
+    options: Mapping[str, Any]
+    count: int
+    stray: int
+    source: Source | None
+
+
+def schedulers(window: Window) -> tuple[Scheduler, ...]:
+    """The `scheduler` events, in order: several of each scheduler, as it is stepped on."""
+    return tuple(
+        Scheduler(
+            step=max(event.step, 0),
+            class_name=str(event.fields.get("class") or ""),
+            options=event.fields.get("options") or {},
+            count=int(event.fields.get("count") or 0),
+            stray=int(event.fields.get("stray") or 0),
+            source=_source(event.fields.get("file"), event.fields.get("line")),
+        )
+        for event in window.events("scheduler")
+    )
+
+
 def setups(window: Window) -> tuple[Setup, ...]:
     """The `optimizer` events, in order."""
     found = []
@@ -63,7 +104,6 @@ def setups(window: Window) -> tuple[Setup, ...]:
         groups = [group for group in fields.get("groups") or () if isinstance(group, Mapping)]
         if not groups:
             continue
-        file, line = fields.get("file"), fields.get("line")
         found.append(
             Setup(
                 step=max(event.step, 0),
@@ -71,7 +111,7 @@ def setups(window: Window) -> tuple[Setup, ...]:
                 options=max(groups, key=lambda group: int(group.get("elements") or 0)),
                 elements=sum(int(group.get("elements") or 0) for group in groups),
                 primary=fields.get("primary") is not False,
-                source=Source(file=str(file), line=int(line)) if file and line else None,
+                source=_source(fields.get("file"), fields.get("line")),
             )
         )
     return tuple(found)
@@ -106,3 +146,7 @@ def half_precision(window: Window) -> str:
         if event.fields.get("autocast"):
             kinds.add(str(event.fields.get("dtype") or ""))
     return next((kind for kind in _HALF if kind in kinds), "")
+
+
+def _source(file: Any, line: Any) -> Source | None:
+    return Source(file=str(file), line=int(line)) if file and line else None

@@ -164,6 +164,7 @@ class Recorder:
             stale.backward_ended()
         if not self._core.trainings.made and not raised:
             self._implicit.backward_ended()
+        self._core.eyes.steps.backward_ended()
         self._core.spent += perf_counter_ns() - start
 
     def autograd_grad(self, outputs: tuple[torch.Tensor, ...], frame: Frame | None) -> None:
@@ -238,7 +239,10 @@ class Recorder:
 
     def scheduler_step(self, scheduler: Any) -> None:
         if not self._core.asleep:
+            start = perf_counter_ns()
             self._core.letters.add("L")
+            self._core.eyes.steps.scheduled(scheduler)
+            self._core.spent += perf_counter_ns() - start
 
     def scaler_step(self, optimizer: Optimizer, scale: float, skipped: bool) -> None:
         if self._core.asleep:

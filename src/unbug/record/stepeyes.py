@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from time import perf_counter_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from unbug.hooks import LossCall, node_time
 from unbug.record.items import SAMPLED
+from unbug.record.masked import Masked
+from unbug.record.masked import is_due as is_masking_due
 from unbug.record.moduletime import ModuleTimes
 from unbug.record.pairs import SERIES, GradientPairs, Sample, owned_tensors
 from unbug.record.reach import Reach, is_due
 from unbug.record.roots import owned
 from unbug.record.rows import Later
+from unbug.record.schedulers import Schedulers
 from unbug.record.sight import TOLD_AT, Sight
 from unbug.record.structure import Structure
 from unbug.record.terms import Given, Sum, terms_of
+from unbug.record.twins import Twins
+from unbug.record.twins import is_due as is_twins_due
 from unbug.types import Phase, Place, Series
 
 if TYPE_CHECKING:
@@ -48,6 +53,8 @@ class StepEyes:
         self._reach: dict[int, Reach] = {}
         self._times: ModuleTimes | None = None
         self._time_groups: dict[tuple[int, str], int] = {}
+        self._schedulers, self._masked = Schedulers(core), Masked(core)
+        self._twins = Twins(core, sight)
 
     # The loss.
     def loss(self, call: LossCall) -> None:
@@ -83,6 +90,16 @@ class StepEyes:
         if item is not None:
             given, self._given = self._given, {}
             self._sight.look("terms", item, lambda: self._terms(watched, item, tensors, given))
+
+    def backward_ended(self) -> None:
+        """Backward ended."""
+        watched = self._core.current
+        if watched is not None and is_masking_due(watched.training.steps):
+            self._sight.safely("masked", lambda: self._masked.backward_ended(watched))
+
+    def scheduled(self, scheduler: Any) -> None:
+        """The program stepped a scheduler."""
+        self._sight.safely("scheduler", lambda: self._schedulers.stepped(scheduler))
 
     def _terms(
         self, watched: Watched, item: Item, tensors: tuple[torch.Tensor, ...], given: Mapping[int, Given]
@@ -151,6 +168,10 @@ class StepEyes:
         if training.number in self._reach and is_due(training.steps):
             self._sight.safely("reach", lambda: self._compare(watched, state))
         self._structure.before_step(watched)
+        if is_masking_due(training.steps):
+            self._sight.safely("masked", lambda: self._masked.before_step(watched, state))
+        if is_twins_due(training.steps):
+            self._sight.safely("twins", lambda: self._twins.look(watched))
         pairs = self._pairs.get(training.number)
         awaited = pairs is not None and pairs.awaits(training.steps)
         looks = watched.looks
@@ -269,6 +290,8 @@ class StepEyes:
 
     def close(self) -> None:
         """Let go of what is kept of the last steps."""
+        self._sight.safely("scheduler", self._schedulers.close)
+        self._sight.safely("twins", self._twins.close)
         self._pairs.clear()
         self._given.clear()
         self._reach.clear()

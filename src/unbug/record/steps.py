@@ -62,6 +62,8 @@ class Steps:
             core.progress.stale = True
         if watched.map is None and not closure:
             self.course.name(watched)
+        elif not state.steps:  # it took over, or joined
+            self._settings.optimizer(state, watched)
         looks = watched.looks
         self.clips.write(watched)
         micro = max(core.progress.micro - 1, 0)

@@ -23,6 +23,7 @@ from unbug.detect.contract import (
     Window,
     detector,
     fires,
+    half_precision,
     last_checkpoint,
     silent,
     threshold,
@@ -40,7 +41,7 @@ class Thresholds:
     chinese="梯度非有限",
     diagnoses=("numeric-unsafe-op", "low-precision"),
     reads=("grad.global_norm", "grad.nonfinite_share", "loss.value", "loss.nonfinite", "step.skipped"),
-    events=("checkpoint",),
+    events=("checkpoint", "precision"),
     severity=Severity.ERROR,
     since="0.1",
     confidence=0.95,
@@ -79,6 +80,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             "检查通向损失的计算中是否有 sqrt(0)、零向量的范数、除以零或零的幂",
         )
         + last_checkpoint(window, known_at),
+        diagnoses=("low-precision", "numeric-unsafe-op") if half_precision(window) == "float16" else None,
         evidence=(
             track.evidence(
                 slice(row, row + 1),

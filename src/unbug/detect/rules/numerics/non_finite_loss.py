@@ -4,7 +4,9 @@ Why it matters: its gradient is NaN too, and one optimizer step with it makes ev
 How it decides: `loss.nonfinite` is 1, or `loss.value` not finite, on `patience` recorded steps. The
     diagnosis looks back: non-finite inputs before it name the data; a gradient norm or loss that had grown
     `growth` times over its median names the divergence; with neither, a formula that produced it from
-    finite numbers.
+    finite numbers, or float16, whose range it left. Where a module's output already held NaN or infinity at
+    that step, the first such module is the place; else, where a single line of the program calls a function
+    that can give it (log, sqrt, division, pow, exp), that line is named.
 When it is wrong: steps that GradScaler skips are left out; a program that itself drops bad batches is still
     told, since what it drops is not what it trains on.
 What to do: look at the first step with a non-finite loss; there the inputs, then the formula of the loss.
@@ -20,12 +22,16 @@ import numpy as np
 from unbug.detect.contract import (
     Bilingual,
     Finding,
+    Place,
     Severity,
+    Source,
     Track,
     Window,
     detector,
     fires,
+    half_precision,
     last_checkpoint,
+    program_line,
     silent,
     threshold,
 )
@@ -44,8 +50,15 @@ class Thresholds:
     "non-finite-loss",
     chinese="损失非有限",
     diagnoses=("numeric-unsafe-op", "nonfinite-data"),
-    reads=("loss.value", "loss.nonfinite", "step.skipped", "grad.global_norm", "input.nonfinite_share"),
-    events=("checkpoint",),
+    reads=(
+        "loss.value",
+        "loss.nonfinite",
+        "step.skipped",
+        "grad.global_norm",
+        "input.nonfinite_share",
+        "activation.nonfinite_share",
+    ),
+    events=("checkpoint", "precision", "source"),
     severity=Severity.ERROR,
     since="0.1",
     confidence=0.99,
@@ -73,19 +86,45 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         if before is not None
         else Bilingual()
     )
+    module = _first_module(window, first)
+    at_module = (
+        Bilingual()
+        if module is None
+        else Bilingual(
+            f"; the first module to give it is {module.place}", f"；最先给出它的模块是 {module.place}"
+        )
+    )
     yield Finding(
-        place="loss",
+        place="loss" if module is None else module.place,
         message=Bilingual(
             f"the loss is {kind} at step {first}{was}; {why}",
             f"损失在第 {first} 步为 {kind.zh}{was.zh}；{why.zh}",
-        ),
+        )
+        + at_module,
         advice=Bilingual(
             "look for log(0), division by zero, sqrt(0) or overflow in the loss at this step",
             "检查这一步的损失中是否有 log(0)、除以零、sqrt(0) 或溢出",
         )
         + last_checkpoint(window, first),
         diagnoses=diagnoses,
+        source=_formula(window) if module is None and "numeric-unsafe-op" in diagnoses else None,
         evidence=(track.evidence(part, label=Bilingual("loss", "损失")),),
+    )
+
+
+def _first_module(window: Window, step: int) -> Track | None:
+    """The first module, in network order, whose output was not finite at a step."""
+    for track in window.read("activation.nonfinite_share"):
+        if (track.values[track.steps == step] > 0).any():
+            return track
+    return None
+
+
+def _formula(window: Window) -> Source | None:
+    """The only line that calls a function of which some argument makes NaN or infinity."""
+    return program_line(
+        window,
+        r"(torch|F|\)|\]|\b[a-z]\w*)\.(log|log2|log10|sqrt|rsqrt|reciprocal|acos|asin|exp|pow|div)_?\(",
     )
 
 
@@ -132,6 +171,11 @@ def _origin(
                     f"{what} had grown to {times:.3g} times its median",
                     f"{what.zh}此前已增长到中位数的 {times:.3g} 倍",
                 )
+    if half_precision(window) == "float16":
+        return ("low-precision", "numeric-unsafe-op"), Bilingual(
+            "weights or results are in float16, which ends at 65,504 and knows nothing between 0 and 6e-8",
+            "权重或结果为 float16：最大只到 65,504，0 与 6e-8 之间没有任何数",
+        )
     if first == 0:
         return ("numeric-unsafe-op", "nonfinite-data"), Bilingual(
             "it was so from the first step", "从第一步起就是如此"
@@ -144,6 +188,18 @@ def _origin(
 _NAN, _INF = float("nan"), float("inf")
 CASES = (
     fires("one NaN", place="loss", loss__value={"loss": [1.0, 0.9, _NAN]}),
+    fires(
+        "the module that gave it",
+        place="head",
+        loss__value={"loss": [1.0, _NAN]},
+        activation__nonfinite_share={"body": [0.0, 0.0], "head": [0.0, 0.5], "loss_fn": [0.0, 1.0]},
+    ),
+    fires(
+        "float16",
+        diagnoses=("low-precision", "numeric-unsafe-op"),
+        places=(Place(path="fc.weight", kind="parameter", shape=(4, 4), dtype="float16"),),
+        loss__value={"loss": [1.0, _NAN]},
+    ),
     fires("one infinity", place="loss", loss__value={"loss": [1.0, 0.9, _INF]}),
     fires("the flag alone", place="loss", loss__nonfinite={"loss": [0.0, 0.0, 1.0]}),
     fires(

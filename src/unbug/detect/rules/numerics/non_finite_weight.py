@@ -21,6 +21,7 @@ from unbug.detect.contract import (
     detector,
     event,
     fires,
+    half_precision,
     last_checkpoint,
     silent,
     threshold,
@@ -38,7 +39,7 @@ class Thresholds:
     chinese="权重非有限",
     diagnoses=("numeric-unsafe-op", "exploding-gradient", "lr-too-high"),
     reads=("weight.nonfinite_share",),
-    events=("checkpoint",),
+    events=("checkpoint", "precision"),
     severity=Severity.ERROR,
     since="0.1",
     confidence=0.99,
@@ -51,6 +52,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             first[track.place] = track, int(rows[0])
     if not first:
         return
+    half = half_precision(window) == "float16"
     earliest = min(int(track.steps[row]) for track, row in first.values())
     for track, row in first.values():
         if track.steps[row] == earliest:
@@ -65,6 +67,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
                     "回到此前的检查点，并查明最先出错的是什么",
                 )
                 + last_checkpoint(window, earliest),
+                diagnoses=("low-precision", "numeric-unsafe-op") if half else None,
                 evidence=(
                     track.evidence(
                         slice(row, row + 1),
