@@ -31,7 +31,8 @@ EXIT_CODES: dict[int, str] = {
     0: "the program, or the command, succeeded",
     1: "unbug itself failed",
     2: "the command line, a setting or a query was wrong",
-    3: "the program succeeded, but a finding at or above `--fail-on` stands",
+    3: "the program succeeded, but a finding at or above `--fail-on` stands; or one at or above `--stop-on` "
+    "ended it",
 }
 """Exit codes of `unbug`, in one table. `unbug run` ends with the program's own code if that is not 0."""
 

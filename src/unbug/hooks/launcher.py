@@ -34,9 +34,9 @@ def run_program(program: Program, *, before_exit: Callable[[ProgramEnd], int | N
 
     Args:
         before_exit: Called once in this process (never in a forked child), after the program's last words. It
-            may give an exit code, which is used if the program's own is 0. If threads of the program are
-            still at work, it is called when they are done, while the interpreter shuts down and no thread
-            can begin.
+            may give an exit code, which is used if the program's own is 0 or it was interrupted. If threads
+            of the program are still at work, it is called when they are done, while the interpreter shuts
+            down and no thread can begin.
     Raises:
         SystemExit: the program ended with an exit code, or failed (1). It is to be let through.
         KeyboardInterrupt: the program was interrupted; its traceback has been shown. To be let through, so
@@ -62,10 +62,10 @@ def run_program(program: Program, *, before_exit: Callable[[ProgramEnd], int | N
         interrupted = isinstance(error, KeyboardInterrupt) and code is None
         status = 128 + signal.SIGINT if interrupted else 1 if code is None else code
         finish(ProgramEnd(state="interrupted" if interrupted else "failed", exit_code=status, error=error))
-        if interrupted:
+        if interrupted and finish.code is None:
             finish.interrupted = True
             _raise_silently(error)
-        raise SystemExit(status) from None
+        raise SystemExit(status if finish.code is None else finish.code) from None
     finish(ProgramEnd(state="finished", exit_code=0))
     if finish.code is not None:
         raise SystemExit(finish.code)
@@ -101,7 +101,7 @@ class _Finish:
         except Exception:
             print(f"unbug: could not finish the run: {traceback.format_exc()}", file=sys.stderr)
         else:
-            self.code = code if code and end.exit_code == 0 else None
+            self.code = code if code and (end.exit_code == 0 or end.state == "interrupted") else None
 
     def _late(self, end: ProgramEnd) -> None:
         if os.getpid() == self._process:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from unbug.report.document import findings_json, findings_schema
 from unbug.report.lines import terminal
+from unbug.report.live_line import live_line, live_remark
 
 if TYPE_CHECKING:
     from unbug.detect import Diagnosis
@@ -15,6 +16,8 @@ __all__ = [
     "findings_json",
     "findings_schema",
     "html",
+    "live_line",
+    "live_remark",
     "run_fragment",
     "table_fragment",
     "tables_fragment",

@@ -46,6 +46,7 @@ def close(recording: Recording, ending: Ending) -> int:
     """Close a recording; see `Recording.close`."""
     began = time.monotonic()
     faults = recording.faults
+    ending = recording.stopper.ending(ending)
     with _uninterrupted() as interrupt:
         recording.retire()
         _undo(recording)
@@ -68,6 +69,8 @@ def close(recording: Recording, ending: Ending) -> int:
             recording.writer.close(deadline_s=max(CLOSING_S - (time.monotonic() - began), 0.1))
     if interrupt.asked and ending.state is not RunState.INTERRUPTED:
         raise KeyboardInterrupt
+    if recording.stopper.stopped:
+        return 3 if ending.state is RunState.INTERRUPTED else 0
     found = diagnosis or recording.live.last
     failing = found is not None and reaches(found.findings, recording.settings["fail_on"])
     return 3 if failing and ending.exit_code == 0 and ending.state is RunState.FINISHED else 0
@@ -106,7 +109,7 @@ def _say_how_it_ended(recording: Recording, ending: Ending, *, now_ns: int) -> N
         writer.event("environment", {"torch": facts}, t_ns=now_ns)
     reason = recording.standing.reason_of(ending)
     writer.event("end", ending_fields(ending, reason), t_ns=now_ns)
-    if ending.error and not recording.of_processes:
+    if ending.error and not recording.of_processes and not recording.stopper.stopped:
         writer.event("crash", {"error": ending.error, "traceback": ending.traceback}, t_ns=now_ns)
     coverage: dict[str, Any] = dict(recording.observer.coverage())
     recording.standing.recorded(sum(int(one.get("steps", 0)) for one in coverage.get("trainings", ())))

@@ -26,7 +26,7 @@ class Inherited:
         for name, one in settings.all.items():
             if one.origin.startswith("--") or one.origin.endswith("=…"):
                 variable = KNOWN[name].variable
-                if variable and name not in {"dir", "name", "tags", "resume", "notify", "fail_on"}:
+                if variable and name not in {"dir", "name", "tags", "resume", "notify", "fail_on", "stop_on"}:
                     self._set[variable] = _text(one.value)
         self._before: dict[str, str | None] = {}
 

@@ -23,6 +23,9 @@ SHARE = 0.001
 """Of the wall time, which a look at the whole run may take once the first looks are done: a look holds the
 interpreter for tens of milliseconds, which the program's own threads wait for."""
 FIRST_S, FIRST_STEPS = 1.0, 20
+SLOW_S, SLOW_STEPS = 2.0, 3
+"""Where steps are slow, the first look comes after these: what is wrong with the wiring, and a loss that is
+NaN, show in three steps."""
 EARLY_S = (2.0, 6.0, 15.0)
 """Gaps after the first looks: most faults show in the first steps, and are told while they matter. These
 looks come out of the allowance for the first steps."""
@@ -53,6 +56,7 @@ class LiveFindings:
         self._reader: Reader | None = None
         self._told: set[tuple[str, int]] = set()
         self._due: float | None = None
+        self._began: float | None = None
         self.looks, self.cpu_s = 0, 0.0
         self.last: Diagnosis | None = None
         self.trainings: tuple[Training, ...] = ()
@@ -60,8 +64,8 @@ class LiveFindings:
     def look(self) -> bool:
         """Look if it is time to; called every tick. True if it was."""
         now, (training, step, _, _) = time.monotonic(), self._position()
-        if self._due is None and training >= 0 and (training > 0 or step >= FIRST_STEPS):
-            self._due = now + FIRST_S
+        if self._due is None and training >= 0:
+            self._begin(now, training, step)
         if self._due is None or now < self._due:
             return False
         from unbug.detect import diagnose  # what loading costs is paid once, and no measure of the next look
@@ -73,6 +77,19 @@ class LiveFindings:
         gap_s = max(spent / SHARE, EARLY_S[0])
         self._due = time.monotonic() + min([gap_s, *EARLY_S[self.looks - 1 : self.looks]])
         return True
+
+    def _begin(self, now: float, training: int, step: int) -> None:
+        if self._began is None:
+            self._began = now
+        if training > 0 or step >= FIRST_STEPS:
+            self._due = now + FIRST_S
+        elif step >= SLOW_STEPS and now >= self._began + SLOW_S:
+            self._due = now
+
+    @property
+    def reader(self) -> Reader | None:
+        """Of the run as far as it is written; None before the first look."""
+        return self._reader
 
     def _diagnose(self, diagnose: Callable[..., Diagnosis]) -> None:
         from unbug.store import open_reader
@@ -92,7 +109,7 @@ class LiveFindings:
         """Write what is new to the run; say it where it is more than a note."""
         for finding in findings:
             key = (finding.fingerprint, finding.training)
-            if finding.severity is Severity.NOTE or key in self._told:
+            if not finding.is_alert or key in self._told:
                 continue
             self._told.add(key)
             self._writer.event(

@@ -51,7 +51,7 @@ def open_recording(
     check_rules(settings)  # a wrong one is told before the program starts
     check_suppress(settings)
     redactor = Redactor.of_process(command, os.environ)
-    voice = Voice(quiet=settings["quiet"])
+    voice = Voice(quiet=settings["quiet"], language=settings["lang"])
     faults = Faults(strict=settings["strict"], quiet=settings["quiet"], stream=lambda: voice.stream)
     launch = Launch.of(os.environ, name=settings["name"] or name, command=command if of_processes else ())
     folder = roots[0] if roots else settings.base

@@ -26,6 +26,7 @@ from unbug.session.resuming import ResumedWriter
 from unbug.session.rules import rule_settings
 from unbug.session.sources import Sources
 from unbug.session.standing import Standing
+from unbug.session.stopping import Stopper
 from unbug.types import Finding
 
 if TYPE_CHECKING:
@@ -104,6 +105,14 @@ class Recording:
             self.run,
             event=lambda fields: self.writer.event("notify", fields, t_ns=time.monotonic_ns()),
             say=self.voice.say,
+        )
+        self.stopper = Stopper(
+            settings["stop_on"],
+            position=self.observer.position,
+            event=lambda fields: self.writer.event("stop", fields, t_ns=time.monotonic_ns()),
+            say=self.voice.remark,
+            faults=self.faults,
+            of_processes=of_processes,
         )
         self.live = LiveFindings(
             self.path,
@@ -200,6 +209,7 @@ class Recording:
     def _look(self) -> None:
         if self.live.look() and self.live.last is not None:
             self.standing.found(counts(self.live.last.findings), self.live.trainings)
+        self.stopper.look(self.live.reader)
 
     def _counted(self) -> Position:
         """Where the program is, steps counted over all attempts."""
@@ -208,6 +218,7 @@ class Recording:
         return training, step + before, micro, phase
 
     def _notify(self, finding: Finding) -> None:
+        self.stopper.tell(finding)
         with self.faults.guard("notifying"):
             self.notifier.tell(finding)
 

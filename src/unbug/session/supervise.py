@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NoReturn
 from unbug.errors import CommandNotFoundError
 from unbug.session import current
 from unbug.session.ending import Ending
+from unbug.session.naming import name_of_script
 from unbug.session.opening import open_recording
 from unbug.types import RunState
 
@@ -57,16 +58,16 @@ def run_processes(words: Sequence[str], *, settings: Settings) -> NoReturn:
         code = _run_elsewhere(words, seen)
     ending = _ending(code, seen)
     found = recording.close(ending)
-    if code < 0:
+    if code < 0 and not found:
         _end_by(-code)
-    raise SystemExit(code or found)
+    raise SystemExit(found or code)
 
 
 def _name(words: Sequence[str]) -> str:
     """Of the first script among the words, else the command's."""
     for word in words:
         if word.endswith(".py"):
-            return Path(word).stem
+            return name_of_script(word)
     return Path(words[0]).name
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from unbug.types import Finding
+    from unbug.types import Bilingual, Finding
 
 __all__ = ["Voice"]
-
-_STYLE = {"error": "1;31", "warning": "33"}
 
 
 class Voice:
@@ -20,10 +18,14 @@ class Voice:
 
     Args:
         quiet: Says nothing at all.
+        language: `en` or `zh`; left out, what the environment says.
         stream: By default the present `sys.stderr`, also after the program replaces that.
     """
 
-    def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
+    def __init__(
+        self, *, quiet: bool = False, language: str | None = None, stream: TextIO | None = None
+    ) -> None:
+        self.language = language
         self._stream = sys.stderr if stream is None else stream
         self.is_quiet = quiet
         self._pid = os.getpid()
@@ -66,12 +68,16 @@ class Voice:
 
     def finding(self, finding: Finding) -> None:
         """Say one finding, at once."""
-        severity = finding.severity.value
-        mark = f"\x1b[{_STYLE[severity]}m{severity}\x1b[0m" if self.color and severity in _STYLE else severity
-        where = f" ({finding.source.file.rpartition('/')[2]}:{finding.source.line})" if finding.source else ""
-        place = f" at {finding.place}" if finding.place else ""
-        head = f"unbug: {mark} {finding.rule} {finding.name}{place}, step {finding.known_at}"
-        self.say(f"{head}: {finding.message}{where}")
+        from unbug.report import live_line
+
+        shape: dict[str, Any] = {"width": self.width, "ascii_only": self.is_ascii, "language": self.language}
+        self.say(live_line(finding, color=self.color, **shape))
+
+    def remark(self, text: Bilingual) -> None:
+        """Say something in the user's language."""
+        from unbug.report import live_remark
+
+        self.say(live_remark(text, width=self.width, ascii_only=self.is_ascii, language=self.language))
 
     def _is_terminal(self) -> bool:
         with suppress(Exception):

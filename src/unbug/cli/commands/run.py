@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from unbug.cli.options import add_directory, options_with_value, settings_of
+from unbug.cli.options import add_directory, add_language, options_with_value, settings_of
 from unbug.errors import UsageError
 
 __all__ = ["arguments", "run", "split"]
@@ -16,6 +16,7 @@ Options before SCRIPT are unbug's; all after it is the program's.
   unbug run train.py --lr 0.1
   unbug run --name baseline --tag cifar -m package.train --epochs 3
   unbug run --fail-on error train.py     exit code 3 if something is wrong with the training
+  unbug run --stop-on error train.py     do not spend a night on a training that cannot succeed
   unbug run -- torchrun --nproc-per-node 4 train.py      all processes of a command, as one run
   unbug run --resume auto train.py       go on with the run that was cut off, as its next attempt
 
@@ -32,7 +33,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = _EPILOG
     add_directory(parser)
-    parser.add_argument("--name", metavar="NAME", help="name of the run (default: the script's)")
+    parser.add_argument(
+        "--name",
+        metavar="NAME",
+        help="name of the run (default: the script's, or its folder's for one such as main.py)",
+    )
     parser.add_argument(
         "--tag", metavar="TAG", action="append", default=[], help="tag of the run; may be repeated"
     )
@@ -50,6 +55,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--fail-on", metavar="SEVERITY", help="error or warning: exit code 3 if a finding this bad stands"
     )
     parser.add_argument(
+        "--stop-on",
+        metavar="SEVERITY",
+        help="error or warning: interrupt the program as soon as a finding this bad stands, exit code 3",
+    )
+    parser.add_argument(
         "--resume",
         metavar="RUN",
         help="go on with this run as its next attempt; auto: with the unfinished one",
@@ -64,6 +74,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="make no experiments on copies of the model when the program has ended",
     )
+    add_language(parser)
     parser.add_argument("--strict", action="store_true", default=None, help=argparse.SUPPRESS)
 
 
@@ -112,6 +123,8 @@ def run(options: argparse.Namespace) -> int:
             "disk": options.disk,
             "quiet": options.quiet,
             "fail_on": options.fail_on,
+            "stop_on": options.stop_on,
+            "lang": options.lang,
             "probes": options.probes,
             "strict": options.strict,
             "resume": options.resume,
