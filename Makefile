@@ -4,6 +4,7 @@
 
 PYTHON ?= python3
 TORCH_OPTIONS ?=
+ARGS ?=
 WORKERS ?= 2
 
 VENV := .venv
@@ -18,10 +19,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check format generate docs picture bench faults clean
+.PHONY: help env demo test check format generate docs picture bench faults faults-full clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 env: $(READY) ## the environment in .venv: torch, the development tools, unbug itself
 
@@ -76,6 +77,9 @@ bench: $(PEERS) ## measure cost, logging, reading, crash safety, size, import; o
 
 faults: $(READY) ## run the fault corpus and score the findings
 	@$(BIN)/python tools/faults.py
+
+faults-full: $(READY) ## run all programs that rules are measured with (hours, resumable; ARGS="--half dev")
+	@WORKERS=$(WORKERS) $(BIN)/python tools/faults_full.py $(ARGS)
 
 clean: ## remove the environment and everything built
 	rm -rf $(VENV) build dist site $(DEMO) src/*.egg-info src/unbug/numerics/_kernel.so bench/results

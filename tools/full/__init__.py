@@ -1,0 +1,1 @@
+"""The parts of `tools/faults_full.py`: programs, runs, figures, and what is made of them."""
