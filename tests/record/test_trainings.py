@@ -189,8 +189,14 @@ def test_a_program_without_an_optimizer_counts_its_backward_calls(record):
                     parameter.grad = None
     assert writer.steps() == {0: 4}
     assert writer.trainings[-1].facts == {"steps_counted_by": "backward"}
-    assert any("no optimizer" in note for note in writer.recorder.coverage()["notes"])
+    assert any("by calls of backward" in note for note in writer.recorder.coverage()["notes"])
     assert len(writer.values("loss.value")) == 4
+
+
+def test_a_process_that_trains_nothing_lacks_no_optimizer(record):
+    with record() as writer, torch.no_grad():
+        net()(torch.randn(4, 6))
+    assert writer.recorder.coverage()["notes"] == []
 
 
 def test_a_loss_module_is_not_what_a_program_without_an_optimizer_trains(record):

@@ -38,8 +38,15 @@ def coverage_of(core: Core, compiled: list[str], sites_left_out: int, gradient_c
         notes.append(f"{sites_left_out} calls of losses at more call sites than are followed")
     if core.rows.shed:
         notes.append(f"{core.rows.shed} rows dropped while a device had not delivered them")
-    if not core.trainings.optimizers_alive() and not any(one.optimizers for one in core.trainings.all):
-        notes.append("no optimizer was seen: steps are counted by calls of backward")
+    counted_by = {one.counted_by for one in core.trainings.all if one.steps and not one.optimizers}
+    if (
+        counted_by
+        and not core.trainings.optimizers_alive()
+        and not any(one.optimizers for one in core.trainings.all)
+    ):
+        notes.append(
+            f"no optimizer was seen: steps are counted by calls of {' and '.join(sorted(counted_by))}"
+        )
     if core.slept:
         notes.append(
             f"{core.slept} steps were too short to be watched within the budget: "

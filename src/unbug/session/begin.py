@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from unbug.errors import UsageError
 from unbug.session import current
 from unbug.session.ending import Ending
+from unbug.session.naming import name_of_script
 from unbug.session.session import Session
 from unbug.settings import resolve
 
@@ -47,7 +48,7 @@ def run(
 
     Args:
         dir: Folder of the runs.
-        name: Of the run; by default the script's.
+        name: Of the run; by default the script's, or its folder's where that says more (`main.py`).
         budget: Share of the training's wall time that recording may cost, `0.02` or `"2%"`.
         every: Record details on every N-th step instead of by budget.
         disk: Size in bytes, or such as `"200MB"`, above which old detail is thinned.
@@ -107,7 +108,7 @@ def _begin(settings: Settings, *, of_command: bool = False) -> Recording | Child
     script = _script()
     recording = open_recording(
         settings,
-        name=Path(script).stem if script else "session",
+        name=name_of_script(script) if script else "session",
         command=[sys.executable, *sys.orig_argv[1:]],
         roots=(Path(script).parent,) if script else (),
     )

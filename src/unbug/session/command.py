@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from unbug.session import current
 from unbug.session.ending import Ending
+from unbug.session.naming import name_of_module, name_of_script
 from unbug.types import RunState
 
 if TYPE_CHECKING:
@@ -53,10 +54,7 @@ def run_command(words: Sequence[str], *, settings: Settings) -> None:
 
 
 def _name(program: Program) -> str:
-    if program.kind == "module":
-        return program.name
-    path = Path(program.path)
-    return path.stem if path.stem != "__main__" else path.parent.name
+    return name_of_module(program.name) if program.kind == "module" else name_of_script(program.path)
 
 
 def _roots(program: Program) -> tuple[Path, ...]:
