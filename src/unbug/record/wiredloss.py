@@ -20,10 +20,33 @@ _REDUCES = ("Mean", "Sum", "NllLoss", "NllLoss2D", "MseLoss", "SmoothL1Loss", "H
 _REDUCTIONS = {0: "none", 1: "mean", 2: "sum"}
 _COMPARES = ("Sub", "Rsub", "Add", "Mul", "Div", "Pow")
 _MOST = 65_536
+_MOST_TERMS = 8
 
 
 def root_of(node: Node) -> dict[str, Any]:
-    """How the loss becomes one number: the constant factors in front, and the last reduction behind them."""
+    """How the loss becomes one number: the constant factors in front, and the last reduction behind them.
+
+    `terms` are those of a sum, each as the whole.
+    """
+    factor, inner = _behind_factors(node)
+    fields = _reduced(inner, factor)
+    if inner.name in ("Add", "Sub"):
+        fields["terms"] = []
+        waiting = [(inner, factor)]
+        while waiting and len(fields["terms"]) < _MOST_TERMS:
+            one, before = waiting.pop()
+            for source in one.grad_sources:
+                by, found = _behind_factors(source)
+                total = None if by is None or before is None else before * by
+                if found.name in ("Add", "Sub"):
+                    waiting.append((found, total))
+                else:
+                    fields["terms"].append(_reduced(found, total))
+    return fields
+
+
+def _behind_factors(node: Node) -> tuple[float | None, Node]:
+    """Constant factors in front of a node, None where one cannot be read, and what is behind."""
     factor: float | None = 1.0
     for _ in range(16):
         if node.name in ("Mul", "Div") and len(node.grad_sources) == 1:
@@ -33,14 +56,16 @@ def root_of(node: Node) -> dict[str, Any]:
                 factor = None
             elif factor is not None:
                 factor = factor * one if node.name == "Mul" else factor / one
-        elif node.name == "Neg" or (node.name in RESHAPES and prod(node.shape) == 1):
-            pass
-        else:
+        elif node.name != "Neg" and not (node.name in RESHAPES and prod(node.shape) == 1):
             break
         inner = next(iter(node.grad_sources), None)
         if inner is None:
             break
         node = inner
+    return factor, node
+
+
+def _reduced(node: Node, factor: float | None) -> dict[str, Any]:
     fields: dict[str, Any] = {"factor": factor, "op": node.name, "reduction": None, "elements": None}
     if node.name in _REDUCES:
         fields["reduction"] = _REDUCTIONS.get(getattr(node.raw, "_saved_reduction", -1))

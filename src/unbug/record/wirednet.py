@@ -56,10 +56,12 @@ def softmaxes(nodes: list[Node], near: Where, outer: Collection[Node], batch: in
         if dim is None or dim >= len(shape):
             continue
         summed = _summed(node)
+        wanted = _classes(node)
         over_batch = dim == 0 and len(shape) >= 2 and shape[0] == batch > 1 and max(shape[1:]) > 1
         single = shape[dim] == 1
         other = summed is not None and summed != dim and shape[dim] > 1
-        if not (over_batch or single or other):
+        against = wanted is not None and wanted != dim
+        if not (over_batch or single or other or against):
             continue
         found[near(node), node.name, shape] = {
             "place": near(node),
@@ -69,6 +71,7 @@ def softmaxes(nodes: list[Node], near: Where, outer: Collection[Node], batch: in
             "over_batch": over_batch,
             "single": single,
             "summed": summed if other else None,
+            "classes": wanted if against else None,
             "in_loss": node in outer,
         }
     return list(found.values())
@@ -209,6 +212,24 @@ def _summed(node: Node) -> int | None:
             return None if len(sides) != 1 else rank - 1 if sides[0] == 0 else rank - 2
         dropped = user.name == "Mul" and len(user.grad_sources) == 1
         if not dropped and (user.name not in RESHAPES or user.shape[-2:] != node.shape[-2:]):
+            return None
+        one = user
+    return None
+
+
+def _classes(node: Node) -> int | None:
+    """Dimension of the classes for a likelihood that a softmax's result goes to; None where that is not
+    clear."""
+    one: Node = node
+    for _ in range(4):
+        if len(one.consumers) != 1 or len(node.shape) < 2:
+            return None
+        user = one.consumers[0]
+        if user.name.startswith("NllLoss"):
+            return 1
+        if user.name == "LogSoftmax" and user.shape == node.shape:
+            return dim_of(user)
+        if user.name not in ("Log", "Clamp", "ClampMin", "Add") or user.shape != node.shape:
             return None
         one = user
     return None

@@ -5,9 +5,9 @@ Why it matters: numbers of classes have no distances: class 9 is not far from cl
     not.
 How it decides: in `calls` calls of a regression loss the targets are one-hot rows of 3 classes or more; or
     one whole number for each example, from 0 to K, that is as spread as the numbers of equally common
-    classes are (mean K/2, variance K(K+2)/12, both within `slack`); or one bit for each example, of both
-    kinds in most calls, and the output is not squashed. Programs with several optimizers are left out for
-    bits.
+    classes are (mean K/2, variance K(K+2)/12, both within `slack`); or one bit for each example (for an
+    absolute error, whose best answer is the more frequent one, bits of any number), of both kinds in most
+    calls, and the output is not squashed. Programs with several optimizers are left out for bits.
 When it is wrong: whole numbers that are amounts and happen to be equally common; a Brier score on purpose.
 What to do: use `cross_entropy` with the class numbers, or `binary_cross_entropy_with_logits` for bits.
 Source: Bishop 2006, "Pattern Recognition and Machine Learning", section 4.1.3 on least squares for
@@ -64,7 +64,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
 
     def bits(profile: Mapping[str, Any]) -> bool:
         shape, op = list(profile.get("target_shape") or ()), profile.get("input_op")
-        one = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
+        one = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1) or profile.get("function") == "l1_loss"
         plain = op not in ("Sigmoid", "Softmax", "Tanh", "")
         return one and plain and number(profile.get("target_bits_share"), 0) >= at.bits
 
@@ -129,6 +129,10 @@ CASES = (
     silent("amounts", events=(_call(target_integral_share=0.3, target_max=9.0),)),
     silent("bits behind a sigmoid", events=(_call(**_BITS, input_op="Sigmoid"),)),
     silent("the bits of a least-squares GAN", events=(_call(**_BITS | {"target_bits_share": 0.0}),)),
+    fires(
+        "bits of an image by absolute error",
+        events=(_call(**_BITS | {"target_shape": [8, 64], "function": "l1_loss"}),),
+    ),
     silent("bits of an image", events=(_call(**_BITS | {"target_shape": [32, 64]}),)),
     silent("nine calls", events=(_call(target_one_hot_share=1.0, calls=9),)),
     silent(

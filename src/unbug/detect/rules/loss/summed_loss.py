@@ -2,18 +2,19 @@
 
 Why it matters: the gradient, and with it the step, grows with the number of examples. A learning rate that
     fits one batch size is too high for another, and the last, smaller batch of an epoch weighs less.
-How it decides: the last reduction in the graph of the loss is a sum over at least `examples` examples, with
-    no constant factor in front. It is a warning if the optimizer is not adaptive and its rate times the
-    number of examples, over what momentum leaves, reaches `rate`; else a note, since Adam and its like
-    divide by the gradient's size.
+How it decides: the last reduction in the graph of the loss, or of a term of it, is a sum over at least
+    `examples` examples, with no constant factor in front. It is a warning if the optimizer is not adaptive
+    and its rate times the number of examples, over what momentum leaves, reaches `rate`; else a note, since
+    Adam and its like divide by the gradient's size.
 When it is wrong: a learning rate that was chosen for the sum; it is small then, and the rule gives a note.
 What to do: take the mean, or divide the sum by the number of examples.
 Source: Goyal et al. 2017, "Accurate, Large Minibatch SGD", section 2, on rate and batch size; the numbers
     are ours.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from unbug.detect.contract import (
     ADAPTIVE,
@@ -52,14 +53,13 @@ class Thresholds:
 )
 def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     for step, fields in wirings(window):
-        root = fields.get("root") or {}
-        shape = [int(one) for one in root.get("of") or ()]
-        examples = shape[0] if shape else 0
-        if root.get("reduction") != "sum" or number(root.get("factor"), 0) != 1.0 or examples < at.examples:
-            continue
+        whole = fields.get("root") or {}
         batch = int(number(fields.get("batch"), 0))
-        if batch and examples % batch and batch % examples:
+        sums = [one for one in whole.get("terms") or (whole,) if _sums(one, batch, at.examples)]
+        if not sums:
             continue
+        root = sums[0]
+        examples = int(root["of"][0])
         rate, adaptive, name = _rate(window, step)
         grave = not adaptive and rate * examples >= at.rate
         yield Finding(
@@ -97,6 +97,21 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         return
 
 
+def _sums(root: Mapping[str, Any], batch: int, least: int) -> bool:
+    """Whether a loss, or a term of it, is a plain sum over examples."""
+    shape = [int(one) for one in root.get("of") or ()]
+    if (
+        root.get("reduction") != "sum"
+        or number(root.get("factor"), 0) != 1.0
+        or not shape
+        or shape[0] < least
+    ):
+        return False
+    if root.get("op") != "Sum":
+        return True
+    return not batch or not shape[0] % batch or not batch % shape[0]
+
+
 def _rate(window: Window, step: int) -> tuple[float, bool, str]:
     """Learning rate over what momentum leaves, of the optimizer known at a step; whether it is adaptive."""
     told = [one for one in window.events("optimizer") if one.step <= step]
@@ -116,6 +131,12 @@ def _look(reduction: str = "sum", factor: float = 1.0, of: tuple[int, ...] = (50
     return event("wiring", step=1, root=root, batch=50, file="t.py", line=3)
 
 
+def _composed(factor: float) -> Event:
+    term = {"op": "Sum", "reduction": "sum", "factor": factor, "of": [50, 3]}
+    root = {"op": "Add", "reduction": None, "factor": 1.0, "terms": [term]}
+    return event("wiring", step=1, root=root, batch=50, file="t.py", line=3)
+
+
 def _optimizer(kind: str, rate: float, momentum: float = 0.0) -> Event:
     return event("optimizer", **{"class": kind, "groups": [{"lr": rate, "momentum": momentum}]})
 
@@ -127,6 +148,8 @@ CASES = (
         "a rate that was chosen for it", severity=Severity.NOTE, events=(_optimizer("SGD", 0.009), _look())
     ),
     fires("Adam", severity=Severity.NOTE, events=(_optimizer("Adam", 0.1), _look())),
+    fires("a term of the loss", severity=Severity.WARNING, events=(_optimizer("SGD", 0.01), _composed(1.0))),
+    silent("a weighted penalty", events=(_optimizer("SGD", 0.1), _composed(0.001))),
     silent("a mean", events=(_optimizer("SGD", 0.1), _look("mean"))),
     silent("divided by the batch", events=(_optimizer("SGD", 0.1), _look(factor=0.02))),
     silent("few examples", events=(_optimizer("SGD", 1.0), _look(of=(7,)))),

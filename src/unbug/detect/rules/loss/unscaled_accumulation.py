@@ -110,8 +110,10 @@ def _same(values: NDArray[np.float64], rows: int) -> slice | None:
 
 def _is_plain_mean(fields: Mapping[str, Any]) -> bool:
     root = fields.get("root") or {}
-    mean = root.get("reduction") == "mean" or (root.get("op") == "Add" and root.get("reduction") is None)
-    return mean and number(root.get("factor"), 0) == 1.0
+    return number(root.get("factor"), 0) == 1.0 and any(
+        one.get("reduction") == "mean" and number(one.get("factor"), 0) == 1.0
+        for one in root.get("terms") or (root,)
+    )
 
 
 def _passes(factor: float = 1.0, lines: tuple[int, int] = (9, 9), **fields: Any) -> tuple[Event, ...]:

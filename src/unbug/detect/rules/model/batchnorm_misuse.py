@@ -94,8 +94,8 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             yield Finding(
                 place=place,
                 message=Bilingual(
-                    f"with a momentum of {momentum:g}, {left:.0%} of the running statistics is still what they "
-                    f"began with after {window.steps} steps",
+                    f"with a momentum of {momentum:g}, {left:.0%} of the running statistics is still what "
+                    f"they began with after {window.steps} steps",
                     f"momentum 为 {momentum:g}，运行统计量中仍有 {left:.0%} 是初始值，"
                     f"已训练 {window.steps} 步",
                 ),

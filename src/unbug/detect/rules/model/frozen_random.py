@@ -4,9 +4,10 @@ Why it matters: they keep the random weights that they were made with, and all t
     with noise. Freezing is for layers that have learned something.
 How it decides: before the first step the weights of linear layers or convolutions require no gradient, and
     have just the distribution that PyTorch makes layers with: uniform between -1 and 1 over the square root
-    of the inputs, up to `edge` of that bound, with the deviation that belongs to it within `slack`. Layers
-    with a trained one of the same shape and size of weights are left out (a target or teacher network), and
-    adapters of low rank.
+    of the inputs, up to `edge` of that bound, with the deviation that belongs to it within `slack`. The
+    same goes for embeddings of `table` values or more with deviation 1 and mean 0. Layers with a trained
+    one of the same shape and size of weights are left out (a target or teacher network), and adapters of
+    low rank.
 When it is wrong: random features and reservoirs on purpose.
 What to do: set `requires_grad` back to True for these layers, or load their trained weights before freezing
     them.
@@ -43,6 +44,7 @@ _KINDS = ("Linear", "Conv1d", "Conv2d", "Conv3d")
 class Thresholds:
     edge: float = threshold(0.95, unit="of the bound", low=0.5, high=1.0, why="the largest of 64 and more")
     slack: float = threshold(0.1, unit="of the deviation", low=0.0, high=1.0, why="six times its noise")
+    table: int = threshold(1000, unit="values", low=100, high=10**6, why="their deviation is 2 % sure")
     elements: int = threshold(64, unit="weights", low=8, high=10**6, why="fewer say little on a distribution")
 
 
@@ -97,6 +99,11 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
 
 
 def _fresh(one: Mapping[str, Any], at: Thresholds) -> bool:
+    if one.get("class") in ("Embedding", "EmbeddingBag"):
+        close = (
+            abs(number(one.get("std")) - 1) <= at.slack / 2 and abs(number(one.get("mean"))) <= at.slack / 2
+        )
+        return close and int(one.get("elements") or 0) >= at.table
     if one.get("class") not in _KINDS or int(one.get("elements") or 0) < at.elements:
         return False
     bound = 1 / sqrt(max(int(one.get("fan_in") or 0), 1))
@@ -142,7 +149,11 @@ CASES = (
         "a target network",
         events=(_told(_weight("target"), _weight("online", trained=True, requires_grad=True)),),
     ),
-    silent("an embedding", events=(_told(_weight("emb", **{"class": "Embedding"}), _HEAD),)),
+    fires("an embedding", events=(_told(_weight("emb", 1.01, 3.6, **{"class": "Embedding"}), _HEAD),)),
+    silent(
+        "an embedding with its vectors",
+        events=(_told(_weight("emb", 0.4, 2.9, **{"class": "Embedding"}), _HEAD),),
+    ),
     silent(
         "an adapter beside it", events=(_told(_weight("fc"), _weight("fc.lora_a", trained=True, fan_in=8)),)
     ),

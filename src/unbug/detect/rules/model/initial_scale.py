@@ -67,10 +67,15 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         if one.get("class") in _KINDS and one.get("trained") and int(one.get("fan_in") or 0) >= at.inputs
     }
     large = {path: size for path, size in sizes.items() if at.large < size < float("inf")}
+    zeros = {path: size for path, size in sizes.items() if size == 0}
     small = {path: size for path, size in sizes.items() if 0 < size < at.small}
     if large:
         worst = max(large, key=lambda path: large[path])
         yield _finding(window, told.fields, worst, large, Bilingual("too large", "过大"), at.large)
+    elif len(zeros) >= 2 and len(zeros) >= at.part * len(sizes):
+        yield _finding(
+            window, told.fields, next(iter(zeros)), zeros, Bilingual("all zero", "全为零"), at.small
+        )
     elif len(small) >= 2 and len(small) >= at.part * len(sizes):
         worst = min(small, key=lambda path: small[path])
         yield _finding(window, told.fields, worst, small, Bilingual("too small", "过小"), at.small)
@@ -141,7 +146,8 @@ CASES = (
     silent("just inside", events=(_told(3.9, 0.03, 0.03),)),
     silent("one small head", events=(_told(0.6, 0.6, 0.01),)),
     silent("what transformers start from", events=(_told(0.11, 0.11, 0.03),)),
-    silent("zeros are another rule's", events=(_told(0.0, 0.0, 0.5),)),
+    fires("zeros in most layers", events=(_told(0.0, 0.0, 0.5),)),
+    silent("residual branches that begin at zero", events=(_told(0.0, 0.6, 0.0, 0.6),)),
     silent("one input", events=(_told(20.0, inputs=1),)),
     silent("weights that a layer scales itself", events=(_told(8.0, kind="EqualLinear"),)),
     silent("they were loaded", events=(_LOADED, _told(9.0))),

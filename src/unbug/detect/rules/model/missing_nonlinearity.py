@@ -64,7 +64,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             else Bilingual()
         )
         yield Finding(
-            place=second,
+            place=first,
             message=Bilingual(
                 f"{second} takes the output of {first} with no activation between them{between}: the two are "
                 "one linear layer",
@@ -97,7 +97,7 @@ def _look(into: int, width: int, out: int, **fields: Any) -> Event:
 
 
 CASES = (
-    fires("a wide one", place="fc2", events=(_look(16, 64, 10),)),
+    fires("a wide one", place="fc1", events=(_look(16, 64, 10),)),
     fires("just no bottleneck", events=(_look(16, 10, 10),)),
     fires("BatchNorm between", events=(_look(16, 64, 10, through=["BatchNorm"]),)),
     silent("a bottleneck: a product of low rank", events=(_look(64, 15, 16),)),

@@ -98,6 +98,12 @@ def _said(fact: Fact, at: Thresholds) -> Bilingual | None:
             f"{summed}: the weights of a sum do not sum to 1",
             f"{name} 沿 {sizes} 的维度 {dim} 计算，而其后的乘积沿维度 {summed} 求和：加权和的权重之和不为 1",
         )
+    if item.get("classes") is not None and item.get("in_loss"):
+        return Bilingual(
+            f"{name} runs over dimension {dim} of {sizes}, and the loss behind it takes dimension "
+            f"{int(item['classes'])} for the classes",
+            f"{name} 沿 {sizes} 的维度 {dim} 计算，而其后的损失以维度 {int(item['classes'])} 为类别",
+        )
     square = len(shape) == 2 and shape[0] == shape[1]
     if item.get("over_batch") and item.get("in_loss") and not square:
         return Bilingual(
@@ -109,7 +115,7 @@ def _said(fact: Fact, at: Thresholds) -> Bilingual | None:
 
 def _look(**fields: Any) -> Event:
     item = {"place": "head", "op": "Softmax", "dim": 0, "shape": [32, 5], "in_loss": True}
-    more = {"over_batch": False, "single": False, "summed": None}
+    more = {"over_batch": False, "single": False, "summed": None, "classes": None}
     return event("wiring", step=1, softmaxes=[item | more | fields], file="t.py", line=3)
 
 
@@ -121,6 +127,7 @@ CASES = (
         events=(_look(single=True, shape=[32, 1], dim=1),),
         diagnoses=("output-activation-mismatch", "wrong-dim"),
     ),
+    fires("not over the classes", events=(_look(classes=1, shape=[32, 32]),)),
     fires("over queries", events=(_look(dim=1, shape=[8, 6, 6], summed=2, in_loss=False),)),
     fires("a norm", severity=Severity.WARNING, events=(event("wiring", step=1, norms=[_NORM]),)),
     silent("over the nodes of one graph", events=(_look(over_batch=True, in_loss=False),)),
