@@ -2,6 +2,10 @@
 
 from unbug.detect.cases import Case, event, fires, silent
 from unbug.detect.declaration import API_VERSION, Rule, detector, threshold
+from unbug.detect.endings import (
+    ended_by,
+    ending_evidence,
+)
 from unbug.detect.loops import (
     alternating,
     comparable_loss,
@@ -66,6 +70,8 @@ __all__ = [
     "covering_place",
     "crawls",
     "detector",
+    "ended_by",
+    "ending_evidence",
     "evaluated",
     "even_loss",
     "event",

@@ -57,6 +57,7 @@ class Thresholds:
         "grad.global_norm",
         "input.nonfinite_share",
         "activation.nonfinite_share",
+        "weight.nonfinite_share",
     ),
     events=("checkpoint", "precision", "source"),
     severity=Severity.ERROR,
@@ -113,7 +114,11 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
 
 
 def _first_module(window: Window, step: int) -> Track | None:
-    """The first module, in network order, whose output was not finite at a step."""
+    """The first module, in network order, whose output was not finite at a step; None if its weights were
+    not."""
+    for track in window.read("weight.nonfinite_share"):
+        if (track.values[track.steps <= step] > 0).any():
+            return None
     for track in window.read("activation.nonfinite_share"):
         if (track.values[track.steps == step] > 0).any():
             return track

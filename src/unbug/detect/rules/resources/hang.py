@@ -4,7 +4,8 @@ Why it matters: the machine is paid for and nothing is learned; the program will
 How it decides: the recorder watches the time since the last step. Where none comes for 20 times the usual
     time of a step, and for two minutes at least, it notes that once, with the stacks of all threads. The
     rule states it where the wait is at least `times` the median step.
-When it is wrong: a long evaluation, a download or a checkpoint between two steps; the training went on then.
+When it is wrong: a long evaluation, a download or a checkpoint between two steps; the training went on
+    then.
 What to do: look at where the threads stand: a lock, a queue that nobody fills, a collective call that one
     rank never reaches, a data worker that died.
 Source: the bar of two minutes and 20 steps is ours, see `docs/explanation/thresholds.md`.
@@ -77,7 +78,8 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             advice=Bilingual(
                 "look at where the threads stand: a lock, a queue that nobody fills, a collective call that "
                 "another rank never reaches, a data worker that died",
-                "查看各线程停在何处：锁、无人填充的队列、另一个进程从未到达的集合通信，或已死亡的数据加载进程",
+                "查看各线程停在何处：锁、无人填充的队列、另一个进程从未到达的集合通信，或已死亡的数据加载"
+                "进程",
             ),
             steps=(step, step),
             known_at=step,

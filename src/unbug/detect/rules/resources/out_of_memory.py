@@ -19,8 +19,9 @@ from unbug.detect.contract import (
     Severity,
     Window,
     detector,
+    ended_by,
+    ending_evidence,
     event,
-    facts_evidence,
     fires,
     last_checkpoint,
     silent,
@@ -46,10 +47,10 @@ class Thresholds:
     confidence=0.97,
 )
 def find(window: Window, at: Thresholds) -> Iterator[Finding]:
-    ends = [seen for seen in window.events("end") if seen.fields.get("reason") == "out-of-memory"]
-    if not ends:
+    ended = ended_by(window, "out-of-memory")
+    if ended is None:
         return
-    seen, step = ends[0], max(window.steps - 1, 0)
+    seen, step = ended
     why, sure = str(seen.fields.get("text") or "out of memory"), seen.fields.get("sure") is not False
     yield Finding(
         place="loop",
@@ -65,11 +66,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         confidence=None if sure else at.likely,
         steps=(step, step),
         known_at=step,
-        evidence=(
-            facts_evidence(
-                window, "loop", (step, step), Bilingual("how it ended", "结束的方式"), **dict(seen.fields)
-            ),
-        ),
+        evidence=(ending_evidence(window, seen, step),),
     )
 
 

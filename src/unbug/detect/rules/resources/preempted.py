@@ -18,8 +18,9 @@ from unbug.detect.contract import (
     Severity,
     Window,
     detector,
+    ended_by,
+    ending_evidence,
     event,
-    facts_evidence,
     fires,
     last_checkpoint,
     silent,
@@ -43,10 +44,10 @@ class Thresholds:
     confidence=0.9,
 )
 def find(window: Window, at: Thresholds) -> Iterator[Finding]:
-    ends = [seen for seen in window.events("end") if seen.fields.get("reason") == "preempted"]
-    if not ends:
+    ended = ended_by(window, "preempted")
+    if ended is None:
         return
-    seen, step = ends[0], max(window.steps - 1, 0)
+    seen, step = ended
     saved = [one.step for one in window.events("checkpoint") if _is_saved(one)]
     lost = window.steps - 1 - max(saved) if saved else window.steps
     why = str(seen.fields.get("text") or "")
@@ -64,11 +65,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         severity=None if lost >= at.steps else Severity.NOTE,
         steps=(step, step),
         known_at=step,
-        evidence=(
-            facts_evidence(
-                window, "loop", (step, step), Bilingual("how it ended", "结束的方式"), **dict(seen.fields)
-            ),
-        ),
+        evidence=(ending_evidence(window, seen, step),),
     )
 
 
