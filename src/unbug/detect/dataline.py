@@ -7,6 +7,7 @@ back over loops, loaders and slices to the last assignment that is none of these
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -19,24 +20,53 @@ if TYPE_CHECKING:
 __all__ = ["data_line", "loader_line"]
 
 _WRAPS = frozenset(
-    {"DataLoader", "TensorDataset", "Subset", "enumerate", "zip", "iter", "next", "list", "tqdm", "cycle"}
+    ["DataLoader", "TensorDataset", "Subset", "enumerate", "zip", "iter", "next", "list", "tqdm", "cycle"]
 )
+_SEVERAL = frozenset({"TensorDataset", "zip"})
 _PASSES = frozenset(
-    {"to", "cuda", "cpu", "float", "long", "double", "requires_grad_", "split", "chunk", "detach"}
+    [
+        "to",
+        "cuda",
+        "cpu",
+        "float",
+        "long",
+        "double",
+        "requires_grad_",
+        "split",
+        "chunk",
+        "detach",
+        "astype",
+        "unsqueeze",
+        "squeeze",
+        "numpy",
+    ]
 )
-_DEEPEST = 8
+_CONVERTS = frozenset(
+    ["tensor", "as_tensor", "from_numpy", "Tensor", "FloatTensor", "LongTensor", "array", "asarray"]
+)
+_DEEPEST = 16
+
+_MODEL = re.compile(r"(^|\.|_)(model|net|network|classifier|regressor|encoder|module)$", re.IGNORECASE)
+
+Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def data_line(window: Window, what: str) -> Source | None:
     """Where the program made what the model is trained on.
 
     Args:
-        what: `input` or `target`.
+        what: `input` or `target`; `evaluation` for the input where it is evaluated.
     """
     found = _parsed(window)
     if found is None:
         return None
     file, tree, line = found
+    if what == "evaluation":
+        seen = _evaluated(tree)
+        if seen is None:
+            return None
+        number = _follow(tree, seen, seen.lineno, 0, _DEEPEST) or seen.lineno
+        return Source(file=file, line=number)
     expression = _operand(tree, line, what)
     if expression is None:
         return None
@@ -113,27 +143,50 @@ def _operand(tree: ast.Module, line: int, what: str) -> ast.expr | None:
     return None
 
 
+def _evaluated(tree: ast.Module) -> ast.expr | None:
+    """What the model is given in the first piece of code without gradients that calls one."""
+    for node in ast.walk(tree):
+        marks: list[ast.expr] = []
+        if isinstance(node, ast.With):
+            marks = [one.context_expr for one in node.items]
+        elif isinstance(node, ast.FunctionDef):
+            marks = node.decorator_list
+        if not any("no_grad" in ast.unparse(mark) or "inference_mode" in ast.unparse(mark) for mark in marks):
+            continue
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Call) and inner.args and _MODEL.search(ast.unparse(inner.func)):
+                return inner.args[0]
+    return None
+
+
 def _follow(tree: ast.Module, expression: ast.expr, line: int, position: int, depth: int) -> int | None:
     """The line of the last assignment that made an expression out of something else."""
+    if isinstance(expression, (ast.BinOp, ast.UnaryOp)):
+        return expression.lineno
     name = _base(expression, position)
     if name is None or depth <= 0:
         return None
     for loop in _loops(tree, line):
-        targets = list(_targets([loop.target]))
-        if name in targets:
+        if name in _targets([loop.target]):
             return _follow(tree, loop.iter, loop.lineno, position, depth - 1)
-    made = _assignment(tree, name, line)
+    scope = _scope(tree, line)
+    made = _assignment(scope, name, line)
+    if made is None and not isinstance(scope, ast.Module):
+        given = _argument(tree, scope, name)
+        if given is not None:
+            return _follow(tree, given, given.lineno, position, depth - 1)
+        made = _assignment(tree, name, line)
     if made is None:
         return None
-    value = made.value
-    if isinstance(value, ast.Tuple) and len(made.targets) == 1 and isinstance(made.targets[0], ast.Tuple):
-        names = [one.id if isinstance(one, ast.Name) else "" for one in made.targets[0].elts]
-        if name in names and len(names) == len(value.elts):
-            value = value.elts[names.index(name)]
-    if _only_selects(value):
+    value = _part(made, name)
+    further = None
+    if isinstance(value, ast.Call) and not _only_selects(value):
+        returned = _returned(tree, made, value, name)
+        if returned is not None:
+            further = _follow(tree, returned, returned.lineno, position, depth - 1) or returned.lineno
+    elif _only_selects(value):
         further = _follow(tree, value, made.lineno, position, depth - 1)
-        return made.lineno if further is None else further
-    return made.lineno
+    return made.lineno if further is None else further
 
 
 def _base(node: ast.expr, position: int) -> str | None:
@@ -145,9 +198,8 @@ def _base(node: ast.expr, position: int) -> str | None:
             node = node.value
         elif isinstance(node, ast.Call):
             called = _called(node)
-            if called in _WRAPS and node.args:
-                several = called in ("TensorDataset", "zip") and len(node.args) > position
-                node = node.args[position if several else 0]
+            if called in _WRAPS | _CONVERTS and node.args:
+                node = node.args[position if called in _SEVERAL and len(node.args) > position else 0]
             elif isinstance(node.func, ast.Attribute):
                 node = node.func.value
             else:
@@ -158,18 +210,69 @@ def _base(node: ast.expr, position: int) -> str | None:
 
 
 def _only_selects(value: ast.expr) -> bool:
-    """Whether an expression only picks rows, wraps into a loader, or moves."""
+    """Whether an expression only picks rows, wraps into a loader, converts, or moves."""
     if isinstance(value, ast.Subscript):
         return _only_selects(value.value)
     if isinstance(value, ast.Name):
         return True
-    if isinstance(value, ast.Call):
-        return _called(value) in _WRAPS or (
-            isinstance(value.func, ast.Attribute)
-            and value.func.attr in _PASSES
-            and _only_selects(value.func.value)
-        )
-    return False
+    if not isinstance(value, ast.Call):
+        return False
+    if _called(value) in _WRAPS | _CONVERTS:
+        return bool(value.args)
+    moves = isinstance(value.func, ast.Attribute) and value.func.attr in _PASSES
+    return moves and _only_selects(value.func.value)  # type: ignore[attr-defined]
+
+
+def _part(made: ast.Assign, name: str) -> ast.expr:
+    """The value that an assignment gives to one of several variables."""
+    index, count = _index(made, name)
+    value = made.value
+    return value.elts[index] if isinstance(value, ast.Tuple) and len(value.elts) == count else value
+
+
+def _index(made: ast.Assign, name: str) -> tuple[int, int]:
+    """Place of a variable among those that an assignment sets, and how many there are."""
+    for target in made.targets:
+        if isinstance(target, ast.Tuple):
+            names = [one.id if isinstance(one, ast.Name) else "" for one in target.elts]
+            if name in names:
+                return names.index(name), len(names)
+    return 0, 1
+
+
+def _argument(tree: ast.Module, function: Scope, name: str) -> ast.expr | None:
+    """What the program gives a function of its own for a parameter, where it first calls it."""
+    if isinstance(function, ast.Module):
+        return None
+    names = [one.arg for one in (*function.args.posonlyargs, *function.args.args)]
+    if name not in names:
+        return None
+    method = names[0] in ("self", "cls")
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or _called(node) != function.name:
+            continue
+        for keyword in node.keywords:
+            if keyword.arg == name:
+                return keyword.value
+        index = names.index(name) - method
+        if 0 <= index < len(node.args):
+            return node.args[index]
+    return None
+
+
+def _returned(tree: ast.Module, made: ast.Assign, call: ast.Call, name: str) -> ast.expr | None:
+    """What a function of the program returns for a variable."""
+    index, count = _index(made, name)
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _called(node) == _called(call)]
+    for node in ast.walk(tree) if len(calls) == 1 else ():
+        if isinstance(node, ast.FunctionDef) and node.name == _called(call):
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.Return) and inner.value is not None:
+                    value = inner.value
+                    if isinstance(value, ast.Tuple) and len(value.elts) == count > 1:
+                        value = value.elts[index]
+                    return value if _base(value, 0) is not None else None
+    return None
 
 
 def _called(node: ast.Call) -> str:
@@ -177,10 +280,27 @@ def _called(node: ast.Call) -> str:
 
 
 def _targets(targets: list[ast.expr]) -> Iterator[str]:
+    """Variables that are set, whole or in part."""
     for target in targets:
-        for node in ast.walk(target):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                yield node.id
+        if isinstance(target, (ast.Tuple, ast.List)):
+            yield from _targets(target.elts)
+        elif isinstance(target, ast.Starred):
+            yield from _targets([target.value])
+        elif isinstance(target, ast.Name):
+            yield target.id
+        elif isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
+            yield target.value.id
+
+
+def _scope(tree: ast.Module, line: int) -> Scope:
+    """The innermost function around a line; the module where there is none."""
+    around = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and node.lineno <= line <= (node.end_lineno or node.lineno)
+    ]
+    return max(around, key=lambda node: node.lineno) if around else tree
 
 
 def _loops(tree: ast.Module, line: int) -> list[ast.For]:
@@ -193,10 +313,10 @@ def _loops(tree: ast.Module, line: int) -> list[ast.For]:
     return sorted(around, key=lambda node: -node.lineno)
 
 
-def _assignment(tree: ast.Module, name: str, before: int) -> ast.Assign | None:
-    """The last assignment to a variable in front of a line; else the last of the file."""
+def _assignment(scope: Scope, name: str, before: int) -> ast.Assign | None:
+    """The last assignment to a variable in front of a line; else the last of the scope."""
     found = [
-        node for node in ast.walk(tree) if isinstance(node, ast.Assign) and name in _targets(node.targets)
+        node for node in ast.walk(scope) if isinstance(node, ast.Assign) and name in _targets(node.targets)
     ]
     earlier = [node for node in found if node.lineno < before]
     return max(earlier or found, key=lambda node: node.lineno, default=None)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Looked", "Sides"]
 
 _ROWS_KEPT, _BATCHES_KEPT, _STEPS_KEPT = 1 << 15, 256, 64
-_MOST_SIDES = 32
+_MOST_SIDES, _COPIED = 32, 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class Sides:
 
     def _look(self, side: _Side, tensor: torch.Tensor, *, grad: bool, alone: bool) -> None:
         side.rows += len(tensor)
-        hashes = row_hashes(tensor)
+        hashes = row_hashes(tensor if tensor.is_contiguous() else _first(tensor))
         if hashes is not None:
             side.alike += len(hashes) > 1 and bool((hashes == hashes[0]).all())
             if len(side.seen) < _ROWS_KEPT:
@@ -216,6 +216,13 @@ class Sides:
             "passes_at_one_step": min((one.most for one in side.passes.values()), default=0),
             "steps_evaluated_at": len(side.evaluated_at),
         }
+
+
+def _first(tensor: torch.Tensor) -> torch.Tensor:
+    """The first rows of a tensor with gaps, side by side."""
+    rows = max(1, _COPIED // max(tensor[0].numel(), 1))
+    with torch.no_grad():
+        return tensor.detach()[:rows].contiguous()
 
 
 def _merge_tokens(known: dict[str, Any], told: dict[str, Any]) -> None:

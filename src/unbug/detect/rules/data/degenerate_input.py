@@ -3,8 +3,8 @@
 Why it matters: the best that a model can learn from them is the mean of the targets.
 How it decides: in each of at least `batches` recorded training batches all rows are the same, with targets
     that differ; or at least `constant` of the features of a small input never vary over `rows` examples; or
-    rows that came again had another class in at least `unlike` of the cases in which a class drawn at random
-    would have.
+    rows that came again had another target in at least `unlike` of the cases in which a target drawn at
+    random would have.
 When it is wrong: inputs that are constant on purpose (a learned image, a fixed code); one-hot columns that
     are rare in the data.
 What to do: look at a batch just in front of the model: integer division, a cast to whole numbers, a mean or a
@@ -32,6 +32,7 @@ from unbug.detect.contract import (
 )
 from unbug.detect.dataline import data_line
 from unbug.detect.given import Fields, answers, given, numbers
+from unbug.detect.loops import supervised
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,8 @@ class Thresholds:
     "degenerate-input",
     chinese="输入不含信息",
     diagnoses=("degenerate-input",),
-    events=("given", "answers"),
+    events=("given", "answers", "loss_call", "loop_order"),
+    reads=("loss.value",),
     severity=Severity.ERROR,
     since="0.3",
     confidence=0.92,
@@ -63,6 +65,8 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             yield _finding(window, step, said[0], severity=said[1])
             return
     for step, fields in asked:
+        if not int(fields.get("classes") or 0) and not supervised(window):
+            continue
         message = _unlike(fields, at)
         if message is not None:
             yield _finding(window, step, message, severity=Severity.WARNING)
@@ -130,9 +134,14 @@ def _constant(fields: Fields, at: Thresholds) -> tuple[Bilingual, Severity | Non
 def _unlike(fields: Fields, at: Thresholds) -> Bilingual | None:
     same, other = int(fields.get("rows_again") or 0), int(fields.get("rows_otherwise") or 0)
     counts = numbers(fields, "counts")
-    if not int(fields.get("classes") or 0) or same + other < at.again or not counts.sum() > 0:
+    if same + other < at.again:
         return None
-    chance = 1 - float(((counts / counts.sum()) ** 2).sum())
+    if int(fields.get("classes") or 0):
+        if not counts.sum() > 0:
+            return None
+        chance = 1 - float(((counts / counts.sum()) ** 2).sum())
+    else:
+        chance = 1.0  # of numbers hardly two are the same
     share = other / (same + other)
     if chance < 0.2 or share < at.unlike * chance:
         return None
@@ -140,7 +149,7 @@ def _unlike(fields: Fields, at: Thresholds) -> Bilingual | None:
         f"of {same + other} input rows that came again, {share:.0%} had another class than before; "
         "classes drawn "
         f"at random give {chance:.0%}",
-        f"再次出现的 {same + other} 个输入行中，{share:.0%} 的类别与之前不同；随机抽取类别时为 {chance:.0%}",
+        f"再次出现的 {same + other} 个输入行中，{share:.0%} 的目标与之前不同；随机抽取目标时为 {chance:.0%}",
     )
 
 
@@ -164,6 +173,14 @@ CASES = (
         "classes have nothing to do with the rows",
         events=(event("answers", classes=2, rows_again=60, rows_otherwise=40, counts=[50, 50]),),
     ),
+    fires(
+        "numbers have nothing to do with the rows",
+        events=(
+            event("answers", classes=0, rows_again=15, rows_otherwise=301),
+            event("loss_call", function="mse_loss", file="t.py", line=9, calls=1),
+        ),
+    ),
+    silent("targets that are made anew (reinforcement)", events=(event("answers", rows_otherwise=301),)),
     silent("rows alike, one target", events=(_given(batches_looked_at=9, batches_of_one_row=9),)),
     silent("one batch that differs", events=(_given(batches_looked_at=9, batches_of_one_row=8), _ASKED)),
     silent(

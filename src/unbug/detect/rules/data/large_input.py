@@ -5,7 +5,8 @@ Why it matters: the first layer's outputs and gradients grow with the inputs: un
 How it decides: the root mean square of a feature (or channel) is at least `scale`, the first layer is linear,
     convolutional or recurrent, with no normalisation in front, and harm is seen: the first loss is `loss`
     times that of guessing, the first outputs `outputs` times as large as the targets, most values of a tanh
-    or sigmoid saturated at once, or a loss that is not finite. Without harm it is a note at the end.
+    or sigmoid saturated at once, or a loss that is not finite. Without harm
+    it is a note at the end, from `noted` on.
 When it is wrong: a model that scales its inputs itself, and that harm has another cause.
 What to do: standardise each feature with mean and deviation of the training data; divide bytes by 255.
 Source: LeCun et al. 1998, "Efficient BackProp", section 4.3; the numbers are ours.
@@ -39,9 +40,8 @@ _LAYERS = ("Linear", "Conv1d", "Conv2d", "Conv3d", "LSTM", "GRU", "RNN", "LSTMCe
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    scale: float = threshold(
-        30.0, unit="root mean square", low=3, high=1e9, why="pixels of 0 to 16 do no harm"
-    )
+    scale: float = threshold(10.0, unit="root mean square", low=3, high=1e9, why="weights are made for 1")
+    noted: float = threshold(30.0, unit="root mean square", low=3, high=1e9, why="0 to 16 is usual")
     loss: float = threshold(3.0, unit="times guessing", low=1.2, high=1e6, why="fresh models are within 1.5")
     outputs: float = threshold(10.0, unit="times the targets", low=2, high=1e9, why="fresh models are below")
     saturated: float = threshold(0.5, unit="of the values", low=0.1, high=1, why="fresh units are not")
@@ -70,7 +70,8 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         if harm is not None:
             yield _finding(window, step, fields, found, harm, at)
             return
-        last = step, fields, found
+        if found[1] >= at.noted:
+            last = step, fields, found
     if last is not None and window.ended:
         yield _finding(window, *last, None, at)
 
@@ -187,7 +188,8 @@ _NORM = (
     Place(path="bn.weight", kind="parameter", shape=(4,), parent="bn", order=1),
 )
 _RAW = event("given", step=2, by="feature", mean=[1.0, 0.0], std=[0.5, 30.0])
-_FINE = event("given", step=2, by="feature", mean=[1.0, 0.0], std=[0.5, 29.0])
+_FINE = event("given", step=2, by="feature", mean=[1.0, 0.0], std=[0.5, 9.9])
+_SIXTEEN = event("given", step=2, by="feature", mean=[1.0, 0.0], std=[0.5, 16.0])
 _CE = event("loss_call", function="cross_entropy", file="t.py", line=9, calls=1, classes=10, reduction="mean")
 _BAD, _GOOD = {"loss": [40.0] * 5}, {"loss": [2.3] * 5}
 CASES = (
@@ -225,5 +227,6 @@ CASES = (
     ),
     fires("no harm", severity=Severity.NOTE, events=(_RAW, _CE), places=_LINEAR, loss__value=_GOOD),
     silent("just below the scale", events=(_FINE, _CE), places=_LINEAR, loss__value=_BAD),
+    silent("no harm, not so large", events=(_SIXTEEN, _CE), places=_LINEAR, loss__value=_GOOD),
     silent("a normalisation comes first", events=(_RAW, _CE), places=_NORM, loss__value=_BAD),
 )

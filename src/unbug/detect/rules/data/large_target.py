@@ -47,7 +47,9 @@ class Thresholds:
     ratio: float = threshold(
         20.0, unit="times the first outputs", low=3, high=1e9, why="else the bias is near"
     )
-    left: float = threshold(0.5, unit="of the variance", low=0.1, high=1.0, why="half of it is not learned")
+    above: float = threshold(
+        0.2, unit="of the steps", low=0.01, high=1.0, why="scaled targets take a few steps at most"
+    )
     rows: int = threshold(20, unit="recorded losses", low=3, high=10**6, why="fewer are no training")
 
 
@@ -112,15 +114,14 @@ def _harm(loss: Track, flag: Track | None, fields: Fields, at: Thresholds) -> Bi
     if (flag is not None and (flag.values >= 1).any()) or not np.isfinite(loss.values).all():
         return Bilingual("the loss is no longer finite", "损失已不再有限")
     std = float(fields["target_std"])
-    absolute = fields.get("function") in _ABSOLUTE
-    unit = 0.8 * std if absolute else std * std
-    ends = loss.values[-max(3, len(loss) // 10) :]
-    left = float(np.median(ends)) / unit if unit > 0 else 0.0
-    if left < at.left:
+    unit = 0.8 * std if fields.get("function") in _ABSOLUTE else std * std
+    worse = float((loss.values > unit).mean())
+    if worse < at.above:
         return None
     return Bilingual(
-        f"at the end the loss is {left:.3g} of what their mean alone would give (limit {at.left:g})",
-        f"最终损失是只用目标均值预测时的 {left:.3g}（阈值 {at.left:g}）",
+        f"in {worse:.0%} of the steps the loss is higher than for always saying their mean (limit "
+        f"{at.above:.0%})",
+        f"在 {worse:.0%} 的训练步中，损失高于始终预测目标均值时的损失（阈值 {at.above:.0%}）",
     )
 
 
@@ -148,7 +149,7 @@ CASES = (
         events=(_told(150, 77, 0.3), _CALL),
         loss__value={"loss": [2e4] * 20 + [float("nan")] * 9},
     ),
-    silent("learned", events=(_told(150, 77, 0.3), _CALL), loss__value={"loss": [2e4] * 9 + [2500.0] * 30}),
+    silent("learned", events=(_told(150, 77, 0.3), _CALL), loss__value={"loss": [2e4] * 5 + [2500.0] * 30}),
     silent("small targets", events=(_told(0, 1, 0.3), _CALL), loss__value={"loss": [1.0] * 30}),
     silent("outputs begin near", events=(_told(150, 77, 140), _CALL), loss__value={"loss": [6e3] * 30}),
     silent("too few steps", events=(_told(150, 77, 0.3), _CALL), loss__value={"loss": [2e4] * 19}),

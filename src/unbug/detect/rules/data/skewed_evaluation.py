@@ -3,9 +3,11 @@
 Why it matters: the model is asked about numbers that it never saw; its scores say little about it.
 How it decides: over at least `rows` rows on each side, the median over features (or channels) of the standard
     deviation in evaluation over that in training is at least `scale` or at most its inverse (`channel_scale`
-    for images, whose spread is known better), or the median shift of the means at least `shift` deviations;
-    or channels come in reverse order; or each evaluated batch has mean 0 and deviation 1 (or 0 and 1 as ends)
-    by itself, as if the scaler had been fitted on it, while training batches have not.
+    for images, whose spread is known better), or the median shift of the means at least `shift` deviations,
+    or half of the features are off by scale or by half of that shift, a quarter by scale; or channels come in
+    reverse order; or the means of eight features or more do not agree at all with those in training; or each
+    evaluated batch has mean 0 and deviation 1 (or 0 and 1 as ends) by itself, as if the scaler had been
+    fitted on it, while training batches have not.
 When it is wrong: an evaluation on other data on purpose.
 What to do: fit each transformation on the training data, and apply the same one to both.
 Source: Breck et al. 2019, "Data Validation for Machine Learning", on training and serving skew; the numbers
@@ -33,6 +35,9 @@ from unbug.detect.contract import (
 )
 from unbug.detect.dataline import data_line
 from unbug.detect.given import Fields, given, numbers
+
+_FEATURES, _SPREAD, _TURNED, _AGREE = 8, 0.5, 0.5, 0.2
+"""Features at least; spread of their means over their deviation; median shift; correlation at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +91,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             ),
             steps=(0, step),
             known_at=step,
-            source=data_line(window, "input"),
+            source=data_line(window, "evaluation") or data_line(window, "input"),
             evidence=(
                 facts_evidence(
                     window,
@@ -110,7 +115,7 @@ def _enough(base: Fields, fields: Fields, at: Thresholds) -> bool:
         if rows < at.rows or rows < 8 * batches:
             return False
     inside, outside = int(fields.get("rows_in_training") or 0), int(fields.get("rows_not_in_training") or 0)
-    return outside > inside
+    return outside >= inside
 
 
 def _refitted(base: Fields, fields: Fields) -> Bilingual | None:
@@ -150,12 +155,23 @@ def _scaled(base: Fields, fields: Fields, at: Thresholds) -> Bilingual | None:
             f"{limit:g})",
             f"评估输入的离散程度是训练输入的 {ratio:.3g} 倍（阈值 {limit:g}）",
         )
+    off = np.abs(np.log(spread[varied] / std[varied])) >= np.log(at.scale)
+    apart = np.abs(other - mean)[varied] / np.maximum(std, spread)[varied] >= at.shift / 2
+    if not channels and off.mean() >= 0.25 and (off | apart).mean() >= 0.5:
+        return Bilingual(
+            f"{int((off | apart).sum())} of {int(varied.sum())} features have another scale in "
+            "evaluation than in "
+            "training",
+            f"{int(varied.sum())} 个特征中有 {int((off | apart).sum())} 个在评估中的尺度与训练不同",
+        )
     if shift >= at.shift:
         return Bilingual(
             f"inputs of the evaluation lie {shift:.3g} standard deviations off those of the training "
             f"(limit {at.shift:g})",
             f"评估输入与训练输入的均值相差 {shift:.3g} 个标准差（阈值 {at.shift:g}）",
         )
+    if not channels and len(mean) >= _FEATURES:
+        return _mixed(mean, std, other, spread, shift)
     if channels and len(mean) == 3:
         off, back = np.abs(other - mean) / std, np.abs(other[::-1] - mean) / std
         if off.max() >= 0.25 and back.max() <= 0.2 * off.max():
@@ -163,6 +179,30 @@ def _scaled(base: Fields, fields: Fields, at: Thresholds) -> Bilingual | None:
                 "the channels of the evaluation come in reverse order", "评估输入的通道顺序与训练相反"
             )
     return None
+
+
+def _mixed(
+    mean: np.ndarray, std: np.ndarray, other: np.ndarray, spread: np.ndarray, shift: float
+) -> Bilingual | None:
+    """Features that are turned about, or changed places: what was low on one side is high on the other."""
+    still = (std == 0) & (spread == 0) & np.isfinite(mean + other)
+    moved = still & (np.abs(other - mean) > 1e-6 * (1 + np.abs(mean)))
+    if moved.sum() >= max(3, 0.05 * len(mean)):
+        return Bilingual(
+            f"{int(moved.sum())} features are constant in training, and in evaluation at another value",
+            f"{int(moved.sum())} 个特征在训练中恒定，在评估中恒定为另一个值",
+        )
+    typical = float(np.median(std[std > 0])) if (std > 0).any() else 0.0
+    if typical <= 0 or mean.std() < _SPREAD * typical or other.std() < _SPREAD * typical or shift < _TURNED:
+        return None
+    agree = float(np.corrcoef(mean, other)[0, 1])
+    if agree > _AGREE:
+        return None
+    return Bilingual(
+        "means of the features in evaluation have nothing to do with those in training (correlation "
+        f"{agree:.2f})",
+        f"评估中各特征的均值与训练中的均值不相符（相关系数 {agree:.2f}）",
+    )
 
 
 def _sides(
@@ -179,6 +219,18 @@ def _sides(
     )  # fmt: skip
 
 
+_PIXELS = {"module": "Net", "shape": [10], "by": "feature", "rows_looked_at": 320, "batches_looked_at": 10}
+
+
+def _pixels(mean: list[float]) -> tuple[Event, ...]:
+    before = [0.0, 0.0, 0.0, 0.1, 0.3, 0.5, 0.9, 1.0, 0.2, 0.8]
+    std = [0.0] * 3 + [0.3] * 7
+    return (
+        event("given", step=9, **_PIXELS, mean=before, std=std),
+        event("given", step=10, phase=Phase.EVAL, **_PIXELS, mean=mean, std=std),
+    )
+
+
 _COLOURS = {
     "module": "Net",
     "shape": [3, 32, 32],
@@ -188,7 +240,7 @@ _COLOURS = {
 }
 CASES = (
     fires("raw inputs in evaluation", place="data", events=_sides(evaluation=(5.0, 3.0))),
-    fires("another offset", events=_sides(evaluation=(3.0, 1.0))),
+    fires("another offset", events=_sides(evaluation=(4.0, 1.0))),
     fires("half the range in images", events=_sides(evaluation=(0.5, 0.5), by="channel")),
     fires("fitted on each batch", events=_sides(evaluation=(0.0, 1.0), alone=10)),
     fires(
@@ -206,6 +258,12 @@ CASES = (
             ),
         ),
     ),
+    fires(
+        "ground and ink change places",
+        events=_pixels([1.0, 1.0, 1.0, 0.9, 0.7, 0.5, 0.1, 0.0, 0.8, 0.2]),
+    ),
+    fires("features change places", events=_pixels([0.0, 0.0, 0.0, 1.0, 0.8, 0.2, 0.1, 0.3, 0.9, 0.5])),
+    silent("pixels alike", events=_pixels([0.0, 0.0, 0.0, 0.12, 0.25, 0.5, 0.95, 0.9, 0.3, 0.7])),
     silent("alike", events=_sides(evaluation=(0.1, 1.1))),
     silent("a later part of a time series", events=_sides(evaluation=(1.8, 1.9))),
     silent("the training set itself", events=_sides(evaluation=(5.0, 3.0), inside=320)),

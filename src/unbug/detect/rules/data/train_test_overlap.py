@@ -89,7 +89,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             ),
             steps=(0, step),
             known_at=step,
-            source=data_line(window, "input"),
+            source=data_line(window, "evaluation") or data_line(window, "input"),
             evidence=(
                 facts_evidence(
                     window,
@@ -111,6 +111,9 @@ def _counts(fields: Fields, base: Fields, inside: int, outside: int, at: Thresho
     values = int(fields.get("distinct_values") or 0)
     if inside < at.rows or values < at.values or whole >= trained:
         return False
+    known = int(base.get("batches") or 0) == int(base.get("batches_looked_at") or 0)
+    if not known and int(base.get("rows_looked_at") or 0) < 3 * trained:
+        return False  # what of the training was not looked at may be what is evaluated
     partly, none = (
         int(fields.get("batches_partly_in_training") or 0),
         int(fields.get("batches_not_in_training") or 0),
@@ -120,7 +123,7 @@ def _counts(fields: Fields, base: Fields, inside: int, outside: int, at: Thresho
         return at.share * whole <= inside <= 0.98 * whole
     steps = int(fields.get("steps_evaluated_at") or 0)
     same_set = int(fields.get("rows_looked_at") or 0) >= 0.9 * whole * max(steps, 1)
-    return not outside and steps >= 2 and same_set and whole <= at.part * trained
+    return not outside and (steps >= 2 or inside >= 50) and same_set and whole <= at.part * trained
 
 
 def _sides(trained: int, inside: int, outside: int, **more: object) -> tuple[Event, ...]:
@@ -130,7 +133,7 @@ def _sides(trained: int, inside: int, outside: int, **more: object) -> tuple[Eve
         "batches_in_training": 0, "steps_evaluated_at": 3, "rows_looked_at": 3 * (inside + outside),
     }  # fmt: skip
     return (
-        event("given", step=20, module="Net", shape=[8], distinct_rows=trained),
+        event("given", step=20, module="Net", shape=[8], distinct_rows=trained, rows_looked_at=3 * trained),
         event("given", step=21, phase=Phase.EVAL, **(fields | more)),
     )
 
@@ -148,6 +151,22 @@ CASES = (
     silent(
         "the batch just trained on",
         events=_sides(800, 400, 0, batches_in_training=12, rows_looked_at=400, steps_evaluated_at=12),
+    ),
+    silent(
+        "too little of the training was looked at",
+        events=(
+            event(
+                "given",
+                step=20,
+                module="Net",
+                shape=[8],
+                distinct_rows=400,
+                rows_looked_at=400,
+                batches=90,
+                batches_looked_at=20,
+            ),
+            _sides(800, 60, 140, batches_partly_in_training=4)[1],
+        ),
     ),
     silent("few values", events=_sides(800, 60, 140, batches_partly_in_training=4, distinct_values=2)),
     silent("nothing in common", events=_sides(800, 0, 200, batches_not_in_training=4)),
