@@ -45,12 +45,12 @@ def layers_of(watched: Watched) -> dict[str, Any] | None:
 
 
 def repeated(watched: Watched) -> list[dict[str, Any]]:
-    """Modules with weights that one container holds at several positions."""
+    """Modules with weights that one container holds at several positions, or under several names."""
     found = []
     for _, container in _modules(watched, children=True):
         by_child: dict[int, list[str]] = {}
         for name, child in container._modules.items():
-            if child is not None and name.isdigit():
+            if child is not None:
                 by_child.setdefault(id(child), []).append(name)
         for names in by_child.values():
             child = container._modules[names[0]]
@@ -63,6 +63,7 @@ def repeated(watched: Watched) -> list[dict[str, Any]]:
                 "container": above.path if above is not None else "",
                 "sequential": isinstance(container, nn.Sequential),
                 "names": names,
+                "numbered": all(name.isdigit() for name in names),
                 "of": len(container._modules),
                 "class": type(child).__name__,
                 "parameters": len(list(child.parameters())),

@@ -8,7 +8,19 @@ import torch
 
 __all__ = ["REACH", "outside_share", "target_facts"]
 
-REACH = {"Sigmoid": (0.0, 1.0), "Softmax": (0.0, 1.0), "Tanh": (-1.0, 1.0), "Relu": (0.0, None)}
+REACH: dict[str, tuple[float | None, float | None]] = {
+    "Sigmoid": (0.0, 1.0),
+    "Softmax": (0.0, 1.0),
+    "Tanh": (-1.0, 1.0),
+    "Relu": (0.0, None),
+    "Softplus": (0.0, None),
+    "Exp": (0.0, None),
+    "LogSigmoid": (None, 0.0),
+    "LogSoftmax": (None, 0.0),
+    "Elu": (-1.0, None),
+    "Gelu": (-0.17, None),
+    "Silu": (-0.28, None),
+}
 """Operation of an output -> least and greatest value that it can give."""
 _MOST = 65_536
 _SLACK = 0.01

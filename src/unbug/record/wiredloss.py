@@ -74,7 +74,17 @@ def _reduced(node: Node, factor: float | None) -> dict[str, Any]:
         source = next(iter(node.grad_sources), None)
         fields["elements"] = prod(source.shape) if source is not None else None
         fields["of"] = list(source.shape) if source is not None else []
+        fields["signed"] = node.name in ("Mean", "Sum") and _is_signed(source)
     return fields
+
+
+def _is_signed(node: Node | None) -> bool:
+    """Whether a plain difference of outputs and constants is reduced: nothing makes it positive."""
+    minus = behind(node, RESHAPES)
+    if minus is None or minus.name not in ("Sub", "Rsub") or len(minus.grad_sources) != 1:
+        return False
+    output = behind(minus.grad_sources[0], RESHAPES)
+    return output is not None and (output.weight is not None or output.name in REACH)
 
 
 def spread_out(outer: Iterable[Node], near: Where) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ OfWeight = Callable[[torch.Tensor], str]
 _SQUASHES = frozenset(("Sigmoid", "Softmax"))
 _OUTER_SQUASHES = _SQUASHES | {"LogSoftmax", "LogSigmoid"}
 _RESHAPED = frozenset(("View", "UnsafeView", "Reshape", "ReshapeAlias"))
+_NORMS = frozenset(("NativeBatchNorm", "NativeLayerNorm", "NativeGroupNorm"))
 _MOST_SEEN = 2000
 _FEWEST_DROPPED = 32
 _MOST_DROPPED = 4096
@@ -135,16 +136,16 @@ def norms(nodes: list[Node], near: Where, batch: int) -> list[dict[str, Any]]:
 
 def reused(nodes: list[Node], of_weight: OfWeight) -> list[dict[str, Any]]:
     """Weights that are applied several times, and whether one application follows another."""
-    users: dict[int, list[Node]] = {}
+    users: dict[int, tuple[torch.Tensor, list[Node]]] = {}
     for node in nodes:
-        if node.weight is not None:
-            users.setdefault(id(node.weight), []).append(node)
+        weight = node.weight
+        if weight is None and node.name in _NORMS:
+            weight = next(node.leaves(), None)
+        if weight is not None:
+            users.setdefault(id(weight), (weight, []))[1].append(node)
     found = []
-    for several in users.values():
-        weight = several[0].weight
-        if len(several) < 2 or weight is None:
-            continue
-        path = of_weight(weight)
+    for weight, several in users.values():
+        path = of_weight(weight) if len(several) > 1 else ""
         if path:
             found.append({"path": path, "uses": len(several), "in_series": _reaches(several[0], several[1:])})
     return found

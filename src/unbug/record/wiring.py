@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from unbug.hooks import node_time
 from unbug.record.graphnodes import Node, graph_of
 from unbug.record.wiredloss import hinges, residuals, root_of, spread_out
 from unbug.record.wirednet import drops, mixing_views, norms, reused, softmaxes, squashed_twice
@@ -78,7 +79,7 @@ class Near:
         self._place = place
         self._known: dict[int, str] = {}
         self._weights: dict[int, str] = {}
-        for node in reversed(nodes):
+        for node in sorted(nodes, key=_made_at):
             leaf = node.weight if node.weight is not None else next(node.leaves(), None)
             found = place(leaf) if leaf is not None else ""
             if not found:
@@ -94,6 +95,11 @@ class Near:
         if id(tensor) not in self._weights:
             self._weights[id(tensor)] = self._place(tensor)
         return self._weights[id(tensor)]
+
+
+def _made_at(node: Node) -> int:
+    """Sources before what they go into; leaves first."""
+    return node_time(node.raw)
 
 
 def _outer(nodes: list[Node]) -> dict[Node, None]:

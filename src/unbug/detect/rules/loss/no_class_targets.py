@@ -19,6 +19,7 @@ from unbug.detect.contract import (
     Bilingual,
     Event,
     Finding,
+    Phase,
     Severity,
     Window,
     detector,
@@ -99,5 +100,5 @@ CASES = (
     silent("numbers of classes", events=(_call(target_dtype="int64"),)),
     silent("some rows are empty", events=(_call(target_rows_sum_to_one_share=0.5),)),
     silent("two calls", events=(_call(target_rows_sum_to_one_share=0.0, calls=2),)),
-    silent("evaluated only", events=(_call(target_rows_sum_to_one_share=0.0, phase="eval"),)),
+    silent("evaluated only", events=(_call(target_rows_sum_to_one_share=0.0, phase=Phase.EVAL),)),
 )

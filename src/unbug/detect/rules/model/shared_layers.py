@@ -2,9 +2,9 @@
 
 Why it matters: `[layer] * 3` makes a list of three names for one layer. The network has a third of the
     weights that it seems to have, and all positions must do the same work.
-How it decides: a container holds one module with weights under several numbers. It is a warning in a
-    `Sequential`, where these run one after the other, and elsewhere if the graph shows that the same
-    weights were applied to what they had given; else a note.
+How it decides: a container holds one module with weights under several numbers or names. It is a warning in
+    a `Sequential`, where these run one after the other, and elsewhere if the graph shows that the same
+    weights were applied to what they had given; else a note for numbers, and nothing for names.
 When it is wrong: recurrent depth, as in a universal transformer, that is written as a list of one layer.
 What to do: make a layer for each position: `[Layer() for _ in range(3)]`, or `copy.deepcopy`.
 Source: Python documentation on `list * n` ("items are not copied"); PyTorch forum.
@@ -54,6 +54,8 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         looks = wirings(window)
         if not one.get("sequential") and not looks:
             continue
+        if not one.get("numbered", True) and (not looks or not _in_series(looks[0][1], place)):
+            continue  # a second name for one part
         known = 0 if one.get("sequential") else looks[0][0]
         series = bool(one.get("sequential")) or _in_series(looks[0][1], place)
         yield Finding(
@@ -95,9 +97,9 @@ def _in_series(look: Mapping[str, Any], place: str) -> bool:
     )
 
 
-def _told(*names: str, sequential: bool = False) -> Event:
+def _told(*names: str, sequential: bool = False, numbered: bool = True) -> Event:
     one = {"place": "blocks.0", "container": "blocks", "class": "Block", "names": list(names)}
-    return event("layers", repeated=[one | {"sequential": sequential}])
+    return event("layers", repeated=[one | {"sequential": sequential, "numbered": numbered}])
 
 
 def _reused(series: bool) -> Event:
@@ -113,6 +115,8 @@ CASES = (
     ),
     fires("a list that runs in series", severity=Severity.WARNING, events=(_told("0", "1"), _reused(True))),
     fires("heads side by side", severity=Severity.NOTE, events=(_told("0", "1"), _reused(False))),
+    fires("two names, one after the other", events=(_told("b1", "b2", numbered=False), _reused(True))),
+    silent("a second name", events=(_told("net", "model", numbered=False), _reused(False))),
     silent("a list that has not run yet", events=(_told("0", "1"),)),
     silent("one position", events=(_told("0"),)),
     silent("none", events=(event("layers", repeated=[]),)),

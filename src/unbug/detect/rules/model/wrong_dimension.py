@@ -45,6 +45,7 @@ class Thresholds:
     severity=Severity.ERROR,
     since="0.2",
     confidence=0.88,
+    explains=("causal-mask-leak",),
 )
 def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     told: set[tuple[str, ...]] = set()
