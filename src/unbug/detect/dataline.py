@@ -20,7 +20,19 @@ if TYPE_CHECKING:
 __all__ = ["data_line", "loader_line"]
 
 _WRAPS = frozenset(
-    ["DataLoader", "TensorDataset", "Subset", "enumerate", "zip", "iter", "next", "list", "tqdm", "cycle"]
+    [
+        "DataLoader",
+        "TensorDataset",
+        "Subset",
+        "enumerate",
+        "zip",
+        "iter",
+        "next",
+        "list",
+        "tqdm",
+        "cycle",
+        "islice",
+    ]
 )
 _SEVERAL = frozenset({"TensorDataset", "zip"})
 _PASSES = frozenset(
@@ -181,7 +193,7 @@ def _follow(tree: ast.Module, expression: ast.expr, line: int, position: int, de
     value = _part(made, name)
     further = None
     if isinstance(value, ast.Call) and not _only_selects(value):
-        returned = _returned(tree, made, value, name)
+        returned = _generated(tree, value) or _returned(tree, made, value, name)
         if returned is not None:
             further = _follow(tree, returned, returned.lineno, position, depth - 1) or returned.lineno
     elif _only_selects(value):
@@ -272,6 +284,15 @@ def _returned(tree: ast.Module, made: ast.Assign, call: ast.Call, name: str) -> 
                     if isinstance(value, ast.Tuple) and len(value.elts) == count > 1:
                         value = value.elts[index]
                     return value if _base(value, 0) is not None else None
+    return None
+
+
+def _generated(tree: ast.Module, call: ast.Call) -> ast.expr | None:
+    """What a generator of the program is made of: its first argument."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.name == _called(call) and call.args:
+            yields = any(isinstance(inner, (ast.Yield, ast.YieldFrom)) for inner in ast.walk(node))
+            return call.args[0] if yields else None
     return None
 
 

@@ -1,7 +1,6 @@
 """What is asked for and what is said: labels and predictions by class, numbers and their predictions.
 
-Of every call of a loss that is looked at, in training and in evaluation; of evaluations without a loss the
-outputs of the model alone.
+Of every call of a loss that is looked at, in training and in evaluation.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ from unbug.record.credit import Credit
 from unbug.record.lossfacts import CLASSIFY, operands
 from unbug.record.sides import Looked, Sides
 from unbug.record.sight import TOLD_AT
-from unbug.record.tensors import first_tensor
 
 if TYPE_CHECKING:
     from unbug.hooks import LossCall
@@ -31,7 +29,7 @@ __all__ = ["Answers"]
 
 _BINARY = ("binary_cross_entropy", "binary_cross_entropy_with_logits")
 _REGRESS = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
-_CLASSES, _EXAMPLES, _MOST_SITES, _ROWS_KEPT, _MEANS = 1000, 65_536, 64, 8192, 64
+_CLASSES, _EXAMPLES, _MOST_SITES, _ROWS_KEPT, _MEANS, _MOST_LABELS = 1000, 65_536, 64, 8192, 64, 16
 
 Integers = NDArray[np.int64]
 Numbers = NDArray[np.float64]
@@ -93,21 +91,12 @@ class _Site:
     line: int = 0
 
 
-@dataclass(slots=True)
-class _Outputs:
-    credit: Credit
-    said: Integers
-    before: Integers
-    over_half: int = 0
-
-
 class Answers:
-    """Writes `answers` events by line and phase, `association` by training, `outputs` of evaluations."""
+    """Writes `answers` events by line and phase, and `association` events by training."""
 
     def __init__(self, core: Core, sides: Sides) -> None:
         self._core, self._inputs = core, sides
         self._sites: dict[tuple[int, int, str, bool], _Site] = {}
-        self._outputs: dict[int, _Outputs] = {}
 
     def loss(self, call: LossCall, *, grad: bool) -> None:
         """A loss was computed, of a training step (`grad`) or of an evaluation."""
@@ -134,42 +123,11 @@ class Answers:
         if site.credit.looks in TOLD_AT:
             self._tell(key)
 
-    def output(self, value: Any) -> None:
-        """A model gave its output in an evaluation."""
-        tensor = first_tensor(value)
-        number = max(self._core.number(), 0)
-        if tensor is None or not readable(tensor) or not tensor.is_floating_point() or tensor.dim() > 2:
-            return
-        classes = 2 if tensor.dim() == 1 or tensor.shape[1] == 1 else int(tensor.shape[1])
-        if classes > _CLASSES:
-            return
-        known = self._outputs.get(number)
-        if known is None or len(known.said) != classes:
-            none = np.zeros(classes, np.int64)
-            known = self._outputs[number] = _Outputs(Credit(self._core), none, none)
-        if not known.credit.due():
-            return
-        start = perf_counter_ns()
-        with torch.no_grad():
-            values = tensor.detach()[: _EXAMPLES // classes]
-            if classes == 2 and values.numel() == len(values):
-                positive = int((values > 0).sum())
-                known.said = known.said + np.array([len(values) - positive, positive])
-                known.over_half += int((values > 0.5).sum())
-            else:
-                known.said = known.said + np.bincount(values.argmax(1).numpy(), minlength=classes)
-        known.credit.paid(perf_counter_ns() - start)
-        if known.credit.looks in TOLD_AT:
-            self._tell_outputs(number)
-
     def close(self) -> None:
         """Say how everything stands at the end."""
         for key in self._sites:
             self._tell(key, final=True)
-        for number in self._outputs:
-            self._tell_outputs(number, final=True)
         self._sites.clear()
-        self._outputs.clear()
 
     def _look(
         self, site: _Site, function: str, arguments: Mapping[str, Any], given: torch.Tensor,
@@ -200,6 +158,8 @@ class Answers:
                 site.first.merge(values)
             site.last.merge(values)
         else:
+            if function in _BINARY and looked is not None:
+                self._several(site, looked, target)
             return
         one_each = target.numel() == len(target) and (found is None or len(plain) == len(target))
         if len(plain) and one_each:
@@ -227,7 +187,22 @@ class Answers:
         if site.association is None:
             site.association = Association(looked.table.shape[1], site.classes)
         if site.association.features == looked.table.shape[1] and site.association.classes == site.classes:
-            site.association.merge(looked.table, plain[:rows])
+            site.association.merge(looked.table, plain[:rows, None])
+
+    def _several(self, site: _Site, looked: Looked, target: torch.Tensor) -> None:
+        """Several yes or no for each example."""
+        if looked.table is None or target.dim() != 2 or not 2 <= target.shape[1] <= _MOST_LABELS:
+            return
+        rows, columns = len(looked.table), int(target.shape[1])
+        if looked.rows != len(target) or columns >= looked.table.shape[1]:
+            return
+        wanted = target[:rows].to(torch.float64).numpy()
+        if not np.isin(wanted, (0.0, 1.0)).all():
+            return
+        if site.association is None:
+            site.association = Association(looked.table.shape[1], 0, columns)
+        if site.association.features == looked.table.shape[1] and site.association.columns == columns:
+            site.association.merge(looked.table, wanted)
 
     def _tell(self, key: tuple[int, int, str, bool], **more: Any) -> None:
         site, number = self._sites[key], key[0]
@@ -259,17 +234,6 @@ class Answers:
         if key[3] and site.association is not None:
             found = {"file": site.file, "line": site.line, **site.association.fields(), **more}
             self._core.event("association", found, training=number)
-
-    def _tell_outputs(self, number: int, **more: Any) -> None:
-        known = self._outputs[number]
-        fields = {
-            "classes": len(known.said),
-            "said": (known.before + known.said).tolist(),
-            "over_half": known.over_half,
-            "looked_at": known.credit.looks,
-        }
-        self._core.event("outputs", {**fields, **more}, training=number)
-        known.before, known.said = known.said, np.zeros_like(known.said)
 
 
 def _classes(

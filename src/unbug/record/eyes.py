@@ -13,6 +13,7 @@ from unbug.record.barren import Barren
 from unbug.record.inputs import Features, feature_sums
 from unbug.record.kept_batches import KeptBatches
 from unbug.record.loaders import loader_facts
+from unbug.record.outputs import Outputs
 from unbug.record.rows_seen import RowsSeen, Stream, row_hashes
 from unbug.record.sides import Sides
 from unbug.record.sight import TOLD_AT, Sight
@@ -41,6 +42,7 @@ class Eyes:
         self.kept = KeptBatches(core)
         self._sides = Sides(core)
         self._answers = Answers(core, self._sides)
+        self._outputs = Outputs(core)
         self._barren = Barren(core)
         self._features: dict[int, Features] = {}
         self._rows: dict[int, RowsSeen] = {}
@@ -57,8 +59,7 @@ class Eyes:
     def batch(self, loader: Any, batch: Any, *, grad: bool) -> None:
         """A loader delivered, or without loaders a root module is given its input (`loader` is None)."""
         if loader is not None:
-            first = first_tensor(batch)
-            self.kept.loaded = len(first) if first is not None and first.dim() else None
+            self.kept.loader(batch, grad=grad)
             self._barren.gave(loader)
         current = self._core.current
         if current is None or current.training.number != self._resting:
@@ -96,7 +97,7 @@ class Eyes:
 
     def answered(self, output: Any) -> None:
         """A root module gave its output in an evaluation."""
-        self._sight.safely("outputs", lambda: self._answers.output(output))
+        self._sight.safely("outputs", lambda: self._outputs.given(output))
 
     def compared(self, call: LossCall, *, grad: bool) -> None:
         """A loss was computed, in training (`grad`) or in evaluation."""
@@ -115,6 +116,7 @@ class Eyes:
         self.steps.close()
         self._sight.safely("given", self._sides.close)
         self._sight.safely("answers", self._answers.close)
+        self._sight.safely("outputs", self._outputs.close)
         for number in self._features:
             self._tell_features(number, final=True)
         for number, seen in self._rows.items():

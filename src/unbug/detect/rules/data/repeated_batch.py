@@ -62,8 +62,9 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     yield Finding(
         place="data",
         message=Bilingual(
-            f"all {times} recorded training batches hold the same {rows} examples, of {whole} that there are",
-            f"全部 {times} 个记录的训练批次都是相同的 {rows} 个样本，而数据共有 {whole} 个",
+            f"all {times} recorded training batches are made of the same {rows} examples, of {whole} that "
+            "there are",
+            f"全部 {times} 个记录的训练批次都由相同的 {rows} 个样本组成，而数据共有 {whole} 个",
         ),
         advice=Bilingual(
             "take each batch from one pass over the loader (for batch in loader), or draw its indices "
