@@ -29,7 +29,7 @@ SHIFTS = (0, 101, 202, 303, 404, 505)
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf)\b")
 LIMIT_S = 120
 SHARE_WORSE = 0.01
-SHARE_HEALTHY = 0.10
+SHARE_HEALTHY = {"higher": 0.10, "lower": 0.50}
 LEAST_GROWTH_MB = 4.0
 LEAST_SLOWDOWN = 2.0
 
@@ -152,7 +152,7 @@ def objection(case: dict, mine: list[Outcome], healthy: list[Outcome], goal: str
     if first.code:
         return f"ended with {first.code}: {first.printed.strip()[-200:]}"
     if case["healthy"]:
-        bad = is_worse(first.metric, [one.metric for one in healthy], goal, share=SHARE_HEALTHY)
+        bad = is_worse(first.metric, [one.metric for one in healthy], goal, share=SHARE_HEALTHY[goal])
         return "worse than the original" if bad else ""
     effect = case["effect"]
     if effect == "worse":
