@@ -6,7 +6,9 @@ import dataclasses
 import re
 
 from tools.pages.markdown import code, paragraphs, table
-from unbug.detect import rules
+from unbug.cli.commands.rule import in_words
+from unbug.cli.commands.rules import in_short
+from unbug.detect import rate, rules
 from unbug.detect.contract import Rule
 
 __all__ = ["pages"]
@@ -28,13 +30,23 @@ def _index(known: list[Rule]) -> str:
         "# Rules",
         "A rule looks at what was recorded of one training and states findings. `unbug rules` prints this "
         "list, `unbug rule CODE` a page of it. A *final* rule speaks when the training has ended, live only "
-        "as a note.",
+        "as a note. False alarms are healthy programs on which a rule gave a warning or an error, of those "
+        "that were measured; `-` is not measured.",
     ]
     for letter, title in FAMILIES.items():
         family = [rule for rule in known if rule.code[0] == letter]
         if family:
-            rows = [(f"[{r.code}]({r.code}.md)", f"`{r.name}`", r.severity.value, r.summary) for r in family]
-            parts += [f"## {title}", table(("code", "name", "severity", "says"), rows)]
+            rows = [
+                (
+                    f"[{r.code}]({r.code}.md)",
+                    f"`{r.name}`",
+                    r.severity.value,
+                    in_short(rate(r.code)),
+                    r.summary,
+                )
+                for r in family
+            ]
+            parts += [f"## {title}", table(("code", "name", "severity", "false alarms", "says"), rows)]
     return "\n\n".join(parts)
 
 
@@ -47,6 +59,8 @@ def _page(rule: Rule) -> str:
             "reads",
             code((*rule.reads, *(f"event {kind}" for kind in rule.events))),
         ),
+        ("explains", code(rule.explains) if rule.explains else "what the table of causes says of its class"),
+        ("false alarms", in_words(rate(rule.code))),
         ("since", rule.since),
     ]
     parts = [f"# {rule.code} {rule.name}", rule.summary, _list(facts)]
@@ -61,9 +75,16 @@ def _page(rule: Rule) -> str:
             f"Set one in `[tool.unbug.rules.{rule.code}]` of `pyproject.toml`, e.g. "
             f"`{fields[0].name} = {fields[0].default:g}`.",
         ]
+    if rule.example is not None:
+        said = f"> {_sentence(rule.example.message)}\n>\n> {_sentence(rule.example.advice)}"
+        parts += ["## Example", said]
     parts += ["## Cases", "Each of these is tested."]
     parts.append("\n".join(f"- {'fires' if case.fires else 'silent'}: {case.label}" for case in rule.cases))
     return "\n\n".join(parts)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _list(facts: list[tuple[str, str]]) -> str:

@@ -27,21 +27,28 @@ LEAST, MOST = 0.02, 0.99
 
 
 def calibrated(finding: Finding, counts: Mapping[str, Any] | None = None) -> Finding:
-    """The finding with the confidence that was measured; as stated where its rule was never counted.
+    """The finding with the confidence that was measured. Where its rule was never counted, what its author
+    states, times how right all authors were.
 
     Args:
         counts: Instead of those that ship.
     """
     known = _counts() if counts is None else counts
-    entry = known.get("rules", {}).get(finding.rule)
-    if entry is None:
+    if not known or "-" in finding.rule:
         return finding
-    return replace(finding, confidence=probability(entry, finding, strength=known.get("strength", STRENGTH)))
+    believed = replace(finding, confidence=finding.confidence * known.get("scale", 1.0))
+    entry = known.get("rules", {}).get(finding.rule, {})
+    return replace(finding, confidence=probability(entry, believed, strength=known.get("strength", STRENGTH)))
 
 
 def probability(entry: Mapping[str, Any], finding: Finding, *, strength: float = STRENGTH) -> float:
     """Of being right: `(right + strength * before) / (stated + strength)`, of the rule and then of the margin
-    within it."""
+    within it.
+
+    Args:
+        entry: Counts of the rule: `right` of `stated`, and the same by `margins`.
+        finding: With the confidence believed before counting.
+    """
     believed = finding.confidence
     for counted in (entry, entry.get("margins", {}).get(margin_kind(finding), {})):
         right, stated = float(counted.get("right", 0)), float(counted.get("stated", 0))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from unbug.detect.window import Window
@@ -18,6 +19,7 @@ class Case:
 
     Args:
         label: What is special about it.
+        make: Makes the window.
         fires: Whether the rule must state something.
         place: Where, if it fires; empty leaves it open.
         severity, diagnoses: Of the first finding, where the rule decides them from the window.
@@ -25,10 +27,15 @@ class Case:
 
     label: str
     fires: bool
-    window: Window = field(repr=False)
+    make: Callable[[], Window] = field(repr=False)
     place: str = ""
     severity: Severity | None = None
     diagnoses: tuple[str, ...] | None = None
+
+    @cached_property
+    def window(self) -> Window:
+        """What the rule is shown. It is made when it is asked for: loading the rules must be quick."""
+        return self.make()
 
 
 def event(kind: str, *, step: int = 0, phase: Phase = Phase.TRAIN, **fields: Any) -> Event:
@@ -55,10 +62,8 @@ def fires(
         evaluation: Rows of phase `eval`: name -> path -> step -> value.
         series: Path -> one value a step; `__` stands for the dot: `loss__value={"loss": [1.0]}`.
     """
-    window = _window(
-        series, ended=ended, events=events, places=places, training=training, evaluation=evaluation
-    )
-    return Case(label=label, fires=True, window=window, place=place, severity=severity, diagnoses=diagnoses)
+    make = _maker(series, ended=ended, events=events, places=places, training=training, evaluation=evaluation)
+    return Case(label=label, fires=True, make=make, place=place, severity=severity, diagnoses=diagnoses)
 
 
 def silent(
@@ -72,11 +77,17 @@ def silent(
     **series: Mapping[str, Sequence[float]],
 ) -> Case:
     """A window on which the rule must say nothing; arguments as for `fires`."""
-    window = _window(
-        series, ended=ended, events=events, places=places, training=training, evaluation=evaluation
-    )
-    return Case(label=label, fires=False, window=window)
+    make = _maker(series, ended=ended, events=events, places=places, training=training, evaluation=evaluation)
+    return Case(label=label, fires=False, make=make)
 
 
-def _window(series: Mapping[str, Mapping[str, Sequence[float]]], **options: Any) -> Window:
-    return Window.from_lists({name.replace("__", "."): rows for name, rows in series.items()}, **options)
+def _maker(
+    series: Mapping[str, Mapping[str, Sequence[float]]], *, events: Iterable[Event], **options: Any
+) -> Callable[[], Window]:
+    kept = tuple(events)
+
+    def make() -> Window:
+        named = {name.replace("__", "."): rows for name, rows in series.items()}
+        return Window.from_lists(named, events=kept, **options)
+
+    return make

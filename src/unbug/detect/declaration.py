@@ -151,6 +151,14 @@ class Rule:
         """What its file says must fire and must stay silent."""
         return tuple(getattr(sys.modules[self.function.__module__], "CASES", ()))
 
+    @property
+    def example(self) -> Finding | None:
+        """What it says of the first of its cases in which it fires."""
+        for case in self.cases:
+            if case.fires:
+                return next(iter(self.find(case.window)), None)
+        return None
+
     def complaints(self) -> list[str]:
         """What is wrong with the rule's declaration, in words; empty if nothing."""
         told = []

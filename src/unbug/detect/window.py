@@ -38,7 +38,8 @@ class Window:
     def __init__(self, training: Training, origin: Origin, *, ended: bool, until: int | None = None) -> None:
         self.training, self.ended, self._origin, self._until = training, ended, origin, until
         self._tracks: dict[tuple[str, Phase | None], tuple[Track, ...]] = {}
-        self._events: tuple[Event, ...] | None = None
+        self._events: dict[str, list[Event]] | None = None
+        self._places: tuple[Place, ...] | None = None
 
     def read(self, name: str, *, place: str | None = None, phase: Phase | None = None) -> tuple[Track, ...]:
         """Tracks of a series, one for each place that has rows, in network order.
@@ -66,15 +67,19 @@ class Window:
         """Events of a kind, in order of time."""
         if self._events is None:
             until = self._until
-            self._events = tuple(e for e in self._origin.events() if until is None or e.step < until)
-        return tuple(event for event in self._events if event.kind == kind)
+            self._events = {}
+            for event in self._origin.events():
+                if until is None or event.step < until:
+                    self._events.setdefault(event.kind, []).append(event)
+        return tuple(self._events.get(kind, ()))
 
     @property
     def places(self) -> tuple[Place, ...]:
         """Modules and parameters in network order."""
-        return tuple(
-            sorted(self._origin.places(), key=lambda place: (place.order < 0, place.order, place.path))
-        )
+        if self._places is None:
+            found = self._origin.places()
+            self._places = tuple(sorted(found, key=lambda one: (one.order < 0, one.order, one.path)))
+        return self._places
 
     @property
     def steps(self) -> int:

@@ -2,9 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
+from unbug.report.columns import wrapped
 from unbug.report.document import findings_json, findings_schema
+from unbug.report.language import language_of
 from unbug.report.lines import terminal
 from unbug.report.live_line import live_line, live_remark
+from unbug.report.words import sentence
 
 if TYPE_CHECKING:
     from unbug.detect import Diagnosis
@@ -16,12 +19,15 @@ __all__ = [
     "findings_json",
     "findings_schema",
     "html",
+    "language_of",
     "live_line",
     "live_remark",
     "run_fragment",
+    "sentence",
     "table_fragment",
     "tables_fragment",
     "terminal",
+    "wrapped",
 ]
 
 

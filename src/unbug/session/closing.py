@@ -32,8 +32,9 @@ __all__ = ["close"]
 Answer = TypeVar("Answer")
 
 CLOSING_S = 1.0
-"""Bound of the whole closing; the last diagnosis gets what is left of it, but never less than `LEAST_S`."""
-LEAST_S, RESERVE_S = 0.6, 0.1
+"""Bound of the whole closing; the last diagnosis gets what is left of it, but never less than `LEAST_S`: on a
+machine that is busy with other things, findings are worth a wait."""
+LEAST_S, RESERVE_S = 3.0, 0.1
 
 
 class _Interrupt:
