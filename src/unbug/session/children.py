@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unbug.hooks import when_torch_loads
+from unbug.privacy import BatchPolicy
 from unbug.session import current
 from unbug.session.background import TICK_S, Background
 from unbug.session.ending import Ending, ending_fields
@@ -53,7 +54,8 @@ class ChildRecording:
         redactor = Redactor.of_process(sys.orig_argv, os.environ)
         self._rank = 0
         self._late = LateWriter(self._open, noticed=self._note_rank)
-        self.writer = RedactingWriter(self._late, redactor)
+        policy = BatchPolicy.of(settings["privacy.batches"])
+        self.writer = RedactingWriter(self._late, redactor, batches=policy)
         self.writer.on_fault = self.faults.tell
         self.faults.attach(self.writer)
         self.observer = Observer(
@@ -66,7 +68,13 @@ class ChildRecording:
         self._sources = Sources(self.writer, redactor, how=settings["privacy.source"], roots=(settings.base,))
         self._background = Background(self.faults)
         self._forget_torch: Callable[[], None] = lambda: None
-        self.media = MediaLog(self.path, self.writer, self.faults, budget_bytes=media_budget(settings))
+        self.media = MediaLog(
+            self.path,
+            self.writer,
+            self.faults,
+            budget_bytes=media_budget(settings),
+            how=settings["privacy.media"],
+        )
         self._resources: Resources | None = None
 
     def _note_rank(self) -> None:

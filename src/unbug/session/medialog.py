@@ -40,12 +40,22 @@ class MediaLog:
     Args:
         path: The run's folder.
         budget_bytes: What the files may take; above it the oldest are thinned.
+        how: `keep`, or `off`: they are counted, and nothing of them is kept.
     """
 
-    def __init__(self, path: Path, writer: RedactingWriter, faults: Faults, *, budget_bytes: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        writer: RedactingWriter,
+        faults: Faults,
+        *,
+        budget_bytes: int,
+        how: str = "keep",
+    ) -> None:
         self._path, self._writer, self._faults, self._budget = path, writer, faults, budget_bytes
         self._waiting: deque[tuple[str, Piece, int, Where, float | None]] = deque()
-        self._held = self._taken = self.dropped = self.late = 0
+        self._on = how == "keep"
+        self._held = self._taken = self.dropped = self.late = self.withheld = 0
         self._files: MediaFiles | None = None
         self._pid = os.getpid()
         self._working = threading.Lock()
@@ -54,6 +64,9 @@ class MediaLog:
         self, name: str, pieces: Sequence[Piece], *, t_ns: int, where: Where, user_step: float | None
     ) -> None:
         """Take pieces; never blocks, touches no file."""
+        if not self._on:
+            self.withheld += len(pieces)
+            return
         for piece in pieces:
             if self._held + piece.size_bytes > WAITING_BYTES or self._taken >= MOST_ITEMS:
                 self.dropped += 1
@@ -97,6 +110,8 @@ class MediaLog:
     def in_words(self) -> tuple[str, ...]:
         """What is not in the run, one sentence a kind."""
         said = []
+        if self.withheld:
+            said.append(f"{self.withheld} media were not kept (privacy.media = off)")
         if self.dropped:
             said.append(f"{self.dropped} media were not kept: they came faster than they could be written")
         if self.late:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from unbug.hooks import when_torch_loads
+from unbug.privacy import BatchPolicy
 from unbug.session.background import TICK_S, Background
 from unbug.session.capture import Capture
 from unbug.session.environment import packages
@@ -84,7 +85,8 @@ class Recording:
             disk_bytes=settings["disk"],
         )
         self._resumed = ResumedWriter(raw, self.path, attempt=self.attempt) if self.attempt else None
-        self.writer = RedactingWriter(self._resumed or raw, self._redactor)
+        policy = BatchPolicy.of(settings["privacy.batches"])
+        self.writer = RedactingWriter(self._resumed or raw, self._redactor, batches=policy)
         self.writer.on_fault = self.faults.tell
         self.faults.attach(self.writer)
         self.observer = Observer(
@@ -130,7 +132,13 @@ class Recording:
             self.writer, self._redactor, how="off" if of_processes else settings["privacy.console"]
         )
         self.background = Background(self.faults)
-        self.media = MediaLog(self.path, self.writer, self.faults, budget_bytes=media_budget(settings))
+        self.media = MediaLog(
+            self.path,
+            self.writer,
+            self.faults,
+            budget_bytes=media_budget(settings),
+            how=settings["privacy.media"],
+        )
         self.closed = False
         self.began_s = time.monotonic()
         self.standing = Standing(

@@ -191,7 +191,10 @@ _ALL = (
     _privacy("source", "keep", "Source of the program's own modules."),
     _privacy("diff", "keep", "What was changed and not committed."),
     _privacy("console", "keep", "What the program printed."),
-    _privacy("batches", "keep", "Label histograms and ranges of batches."),
+    _privacy("batches", "keep", "Ranges, label histograms, feature statistics, fingerprints of batches; "
+             "with `hash` only fingerprints, under a key that is not kept."),
+    Known(name="privacy.media", default="keep", read=_one_of("keep", "off"), allowed='"keep" or "off"',
+          variable="UNBUG_PRIVACY_MEDIA", help="Images, texts, sounds, tables, figures given to `run.log`."),
     Known(name="privacy.environment", default=(), read=_words,
           allowed="names of variables, `*` at the end allowed",
           help="Environment variables that may be kept, besides the built-in list."),
