@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from unbug.types import Source
+from unbug.types import Place, Source
 
 if TYPE_CHECKING:
     from unbug.detect.window import Window
@@ -26,12 +26,18 @@ def module_place(window: Window, path: str, *, otherwise: str) -> tuple[str, Sou
     """The recorded path of a module that a probe knows by its path inside the model, and its class's line.
 
     Args:
-        otherwise: The place where there is no such module.
+        otherwise: Class of the model, which is the place where there is no such module.
     """
+    modules = [place for place in window.places if place.kind == "module"]
     if path:
-        for place in window.places:
-            if place.kind == "module" and (place.path == path or place.path.endswith(f".{path}")):
-                return place.path, Source(
-                    file=place.source[0], line=place.source[1]
-                ) if place.source else None
+        found = next((one for one in modules if one.path == path or one.path.endswith(f".{path}")), None)
+        if found is not None:
+            return found.path, _source(found)
+    for place in modules:
+        if place.class_name.rpartition(".")[2] == otherwise and "." not in place.path:
+            return place.path, _source(place)
     return otherwise, None
+
+
+def _source(place: Place) -> Source | None:
+    return Source(file=place.source[0], line=place.source[1]) if place.source else None

@@ -33,6 +33,7 @@ HELD_BYTES = 64 << 20
 _WHOLE_BYTES, _SMALL_BYTES, _ALL_BYTES = 8 << 20, 256 << 10, 16 << 20
 _SMALL_CALLS, _SMALL_EVALUATIONS, _RECENT = 60, 40, 2
 _FIRST_EVALUATIONS, _EVALUATION_ROWS = 8, 1024
+_WHOLE_NUMBERS = (torch.int64, torch.int32, torch.uint8)
 _MOST_MODELS, _MOST_SWITCHES = 4, 100
 
 
@@ -55,6 +56,8 @@ class KeptBatch:
         train_mode: Whether the model was in training mode.
         rows: Of a batch of `longest` rows only so many were kept; None if all were.
         loader_rows: Examples that a data loader had put together for it; None if none did.
+        losses: How many losses were computed before the model was called again.
+        labels: One whole number for each example that the loader gave with them, in an evaluation.
     """
 
     args: tuple[Any, ...]
@@ -67,6 +70,7 @@ class KeptBatch:
     output_shapes: tuple[tuple[int, ...], ...] = ()
     loss: KeptLoss | None = None
     losses: int = 0
+    labels: torch.Tensor | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -116,8 +120,8 @@ class KeptBatches:
         self._training, self._switches = -1, 0
         self._pending: _Pending | None = None
         self._links: dict[tuple[int, str, int, tuple[int, ...]], Link | None] = {}
-        self.loaded: int | None = None
-        """Examples in the last batch of a data loader; None if there is none."""
+        self._loaded: int | None = None
+        self._labels: torch.Tensor | None = None
 
     @property
     def waits(self) -> bool:
@@ -141,6 +145,18 @@ class KeptBatches:
             self._pending = None
             return True
         return False
+
+    def loader(self, batch: Any, *, grad: bool) -> None:
+        """A data loader delivered. Of an evaluation's batch the labels are kept until the next one."""
+        first = next(tensors_in(batch), None)
+        self._loaded = len(first[1]) if first is not None and first[1].dim() else None
+        self._labels = None
+        if not grad and self.is_on and self._loaded is not None:
+            whole = [
+                one for _, one in tensors_in(batch)
+                if one.dim() == 1 and len(one) == self._loaded and one.dtype in _WHOLE_NUMBERS and one.is_cpu
+            ]  # fmt: skip
+            self._labels = whole[0].detach() if len(whole) == 1 else None
 
     def given(
         self, root: Root, module: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any],
@@ -202,7 +218,6 @@ class KeptBatches:
             link = self._link(pending, call, given)
             if link is not None and pending.batch.loss is None:
                 pending.batch.loss = _kept(call, given, link, pending.batch)
-                self._pending = None
         self._core.chosen_ns += perf_counter_ns() - start
 
     # Helpers.
@@ -247,9 +262,12 @@ class KeptBatches:
             model.why_not = str(why)
             return
         batch = KeptBatch(
-            kept_args, kept_kwargs, self._core.position()[1], module.training, rows, longest, self.loaded
+            kept_args, kept_kwargs, self._core.position()[1], module.training, rows, longest, self._loaded
         )
         if evaluates:
+            labels = self._labels
+            if labels is not None and len(labels) == longest:
+                batch.labels = labels[: rows or longest].clone()
             model.evaluated.append(batch)
             model.held_bytes += size_bytes(given)
         else:

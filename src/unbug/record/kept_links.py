@@ -115,4 +115,4 @@ def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
     """Whether two tensors hold the same numbers in the same order, by an even sample."""
     one, other = one.reshape(-1), other.reshape(-1)
     stride = max(1, one.numel() // _COMPARED)
-    return torch.allclose(one[::stride].float(), other[::stride].float(), rtol=1e-4, atol=1e-6)
+    return bool(torch.allclose(one[::stride].float(), other[::stride].float(), rtol=1e-4, atol=1e-6))

@@ -53,7 +53,9 @@ def other_examples(subject: Subject, clock: Clock) -> dict[str, Any]:
         "batch_statistics": sorted(_by_batch(model)),
         **_how_batches_differ(subject, layout.number),
         "collated": batch.loader_rows == given.shape[layout.batch or 0],
-        "square": _square(before, given) or any(_square(one, given) for one in inputs if one is not given),
+        "square": _square(before, given) or any(
+            _square(one, given) for one in (*inputs, *model.buffers()) if one is not given
+        ),
         "others_apart": any(
             one.dim() and given.shape[layout.batch or 0] not in one.shape[:2] for one in inputs
         ),
@@ -121,7 +123,7 @@ def _how_batches_differ(subject: Subject, number: int) -> dict[str, bool]:
     sets: list[frozenset[int]] = []
     for batch in [*subject.batches, *subject.kept.evaluated]:
         tensors = [one for _, one in tensors_in((batch.args, dict(batch.kwargs)))]
-        hashes = row_hashes(tensors[number]) if number < len(tensors) else None
+        hashes = row_hashes(tensors[number].contiguous()) if number < len(tensors) else None
         if hashes is not None:
             sets.append(frozenset(hashes.tolist()))
     differ = any(one != sets[0] for one in sets[1:])

@@ -10,7 +10,12 @@ from typing import Any
 import psutil
 
 from unbug.checks.probes.contract import Clock, NotPossible, OutOfTime, Probe
+from unbug.checks.probes.labels import labels
 from unbug.checks.probes.later_positions import later_positions
+from unbug.checks.probes.modes import modes
+from unbug.checks.probes.neighbours import neighbours
+from unbug.checks.probes.one_batch import one_batch
+from unbug.checks.probes.order import order
 from unbug.checks.probes.other_examples import other_examples
 from unbug.checks.probes.subject import Subject
 from unbug.checks.probes.untouched import untouched
@@ -21,6 +26,11 @@ __all__ = ["PROBES", "Asked", "run_probes"]
 PROBES: Mapping[str, Probe] = {
     "later-positions": later_positions,
     "other-examples": other_examples,
+    "order": order,
+    "modes": modes,
+    "labels": labels,
+    "neighbours": neighbours,
+    "one-batch": one_batch,
 }
 """In the order in which they are run."""
 _LEAST_BYTES, _FREE_SHARE = 256 << 20, 0.05
