@@ -18,7 +18,16 @@ import pytest
 
 from unbug.errors import QueryError, StoreError, UsageError
 from unbug.numerics import derive, encode_histogram
-from unbug.store import RunReader, create_run, export_table, open_reader, open_writer, query, tables
+from unbug.store import (
+    RunReader,
+    create_run,
+    export_table,
+    is_asking,
+    open_reader,
+    open_writer,
+    query,
+    tables,
+)
 from unbug.store.schemas import SCHEMAS
 from unbug.types import DERIVED_STATISTICS, STORED_STATISTICS, Place, Series, Training
 
@@ -197,6 +206,19 @@ def test_sql_that_takes_too_long(reader: RunReader) -> None:
     with pytest.raises(QueryError, match=r"longer than 0.3 s"):
         query(reader, ENDLESS, timeout_s=0.3)
     assert time.monotonic() - start < 10
+
+
+def test_a_query_that_does_not_stop_is_said_to_go_on(
+    reader: RunReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unbug.store.sql.GRACE_S", 0.05)
+    start = time.monotonic()
+    with pytest.raises(QueryError, match=r"longer than 0.01 s") as caught:
+        query(reader, "select length(repeat('x', 1000000000))", timeout_s=0.01)
+    assert time.monotonic() - start < 5
+    assert ["goes on" in note for note in caught.value.__notes__] == [True]
+    while is_asking():  # its memory is wanted back
+        time.sleep(0.02)
 
 
 def test_control_c_stops_a_query(reader: RunReader) -> None:

@@ -20,6 +20,7 @@ from unbug.session.leftover import await_at_exit
 from unbug.session.live import counts, reaches
 from unbug.session.probing import probe
 from unbug.session.rules import rule_settings
+from unbug.session.standing import last_loss
 from unbug.types import RunState, Training
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def _diagnose(recording: Recording, interrupt: _Interrupt, *, timeout_s: float |
         reader = open_reader(recording.path)
         try:
             found = diagnose(reader, settings=rule_settings(recording.settings), proceed=proceed)
-            return found, _last_loss(reader), reader.trainings()
+            return found, last_loss(reader), reader.trainings()
         finally:
             reader.close()
 
@@ -153,23 +154,12 @@ def _diagnose(recording: Recording, interrupt: _Interrupt, *, timeout_s: float |
         if bounded is None:
             return None
         answer = bounded
-    diagnosis, last_loss, trainings = answer
-    recording.standing.take(counts(diagnosis.findings), last_loss, trainings)
+    diagnosis, loss, trainings = answer
+    recording.standing.take(counts(diagnosis.findings), loss, trainings)
     for fault in diagnosis.faults:
         text = f"{fault.rule or 'a plug-in'}: {fault.error}"
         recording.faults.report(f"rule {fault.rule}" if fault.rule else "loading rules", RuntimeError(text))
     return diagnosis
-
-
-def _last_loss(reader: Any) -> float | None:
-    trainings = reader.trainings()
-    if not trainings:
-        return None
-    for series in reader.find(name="loss.value", origin="auto", training=trainings[-1].number):
-        values = reader.read(series, training=trainings[-1].number).values
-        if len(values):
-            return float(values[-1])
-    return None
 
 
 def _bounded(

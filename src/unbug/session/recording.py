@@ -26,7 +26,7 @@ from unbug.session.redacting import RedactingWriter
 from unbug.session.resuming import ResumedWriter
 from unbug.session.rules import rule_settings
 from unbug.session.sources import Sources
-from unbug.session.standing import Standing
+from unbug.session.standing import Standing, last_loss
 from unbug.session.stopping import Stopper
 from unbug.types import Finding
 
@@ -216,7 +216,11 @@ class Recording:
 
     def _look(self) -> None:
         if self.live.look() and self.live.last is not None:
-            self.standing.found(counts(self.live.last.findings), self.live.trainings)
+            self.standing.found(
+                counts(self.live.last.findings),
+                self.live.trainings,
+                last_loss=last_loss(self.live.reader),
+            )
         self.stopper.look(self.live.reader)
 
     def _counted(self) -> Position:

@@ -15,8 +15,12 @@ from unbug.types import RunState, Status, Training
 if TYPE_CHECKING:
     from unbug.session.ending import Ending
     from unbug.session.redacting import RedactingWriter
+    from unbug.store import Reader
 
-__all__ = ["Standing"]
+__all__ = ["Standing", "last_loss"]
+
+_NEAR = 1000
+"""Steps back from the end among which the last loss is looked for first."""
 
 
 class Standing:
@@ -50,9 +54,15 @@ class Standing:
         self._reason: Reason | None = None
         self.least_free_share: Callable[[], float] = lambda: 1.0
 
-    def found(self, findings: Mapping[str, int], trainings: Sequence[Training] = ()) -> None:
+    def found(
+        self,
+        findings: Mapping[str, int],
+        trainings: Sequence[Training] = (),
+        *,
+        last_loss: float | None = None,
+    ) -> None:
         """Take in what a live diagnosis said; and of a command, how far its processes are."""
-        self._findings = findings
+        self._findings, self._last_loss = findings, last_loss
         if self._of_processes:
             self._trainings, self._steps = len(trainings), sum(one.steps for one in trainings)
 
@@ -126,3 +136,17 @@ class Standing:
             **self._identity,
             **more,
         )
+
+
+def last_loss(reader: Reader | None) -> float | None:
+    """Of the newest training, as far as it is written."""
+    training = reader.trainings()[-1:] if reader is not None else ()
+    if reader is None or not training:
+        return None
+    number, near = training[0].number, max(training[0].steps - _NEAR, 0)
+    for series in reader.find(name="loss.value", origin="auto", training=number):
+        for start in (near, None):
+            values = reader.read(series, training=number, start=start).values
+            if len(values):
+                return float(values[-1])
+    return None

@@ -133,7 +133,8 @@ class RunView:
         """Ask the tables in DuckDB's SQL, read-only.
 
         Raises:
-            QueryError: the query is wrong, or takes too long.
+            QueryError: the query is wrong, or takes too long. It comes at most a second late; if DuckDB is
+                inside one call of one function then, a thread goes on with it, as a note of the error tells.
         """
         from unbug.store import query as ask
 

@@ -22,6 +22,10 @@ __all__ = ["is_asking", "query"]
 GRACE_S = 1.0
 """How long a query that was told to stop is waited for."""
 _THREAD = "unbug-query"
+_GOES_ON = (
+    "DuckDB does not stop within one call of one function: a thread of this process goes on with it, and "
+    "holds its memory until it is done. `unbug sql` ends such a query with its own process."
+)
 
 _CONFIGURATION = (
     "SET temp_directory = ''",  # by default `.tmp` in the current folder
@@ -132,7 +136,10 @@ def _answer(connection: Any, sql: str, rows: int, timeout_s: float) -> pa.Table:
     if answers:
         return answers[0]
     if late:
-        raise QueryError(sql, f"it took longer than {timeout_s:g} s; ask for less") from None
+        error = QueryError(sql, f"it took longer than {timeout_s:g} s; ask for less")
+        if not done.is_set():
+            error.add_note(_GOES_ON)
+        raise error from None
     failure = failures[0]
     raise failure if isinstance(failure, QueryError) else QueryError(sql, _reason(failure)) from None
 
