@@ -176,6 +176,23 @@ def test_layers_weights_and_twins(record):
     assert weights["head.weight"]["trained"]
 
 
+def test_layers_are_told_where_a_closure_steps(record):
+    with record(every=1) as writer:
+        net = nn.Linear(6, 3)
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.01)
+
+        def closure():
+            optimizer.zero_grad()
+            loss = net(X).square().mean()
+            loss.backward()
+            return loss
+
+        for _ in range(4):
+            optimizer.step(closure)
+    assert len(writer.told("layers")) == 1 and writer.told("layers")[0]["weights"]
+    assert writer.told("wiring")
+
+
 def test_nothing_of_the_graph_is_kept(record):
     kept = []
 

@@ -38,12 +38,12 @@ class Structure:
         self._core, self._sight = core, sight
         self._walks: dict[tuple[int, int], int] = {}
         self._batch = 0
+        self._told: set[int] = set()
 
     def before_step(self, watched: Watched) -> None:
         """The primary optimizer is about to step."""
-        training = watched.training
-        if training.steps == 0 and training.number < _MOST_TRAININGS:
-            self._sight.safely("layers", lambda: self._layers(watched))
+        if watched.training.steps == 0:
+            self._tell_layers(watched)
 
     def backward(self, watched: Watched, tensors: tuple[torch.Tensor, ...]) -> None:
         """Backward begins at these."""
@@ -51,6 +51,7 @@ class Structure:
         if not is_due(training.steps) or training.number >= _MOST_TRAININGS:
             return
         key = training.number, training.steps
+        self._tell_layers(watched)  # where a closure steps, there was no time before
         walks = self._walks.get(key, 0)
         if walks < _MOST_WALKS:
             self._walks[key] = walks + 1
@@ -58,10 +59,17 @@ class Structure:
             batch = self._batch - before
             self._sight.safely("wiring", lambda: self._wiring(watched, tensors, batch))
 
+    def _tell_layers(self, watched: Watched) -> None:
+        number = watched.training.number
+        if number not in self._told and number < _MOST_TRAININGS:
+            self._told.add(number)
+            self._sight.safely("layers", lambda: self._layers(watched))
+
     def _layers(self, watched: Watched) -> None:
         fields = layers_of(watched)
         if fields is not None:
-            self._core.event("layers", fields, training=watched.training.number, step=0)
+            training = watched.training
+            self._core.event("layers", fields, training=training.number, step=training.steps)
 
     def _wiring(self, watched: Watched, tensors: tuple[torch.Tensor, ...], batch: int) -> None:
         found = watched.map

@@ -19,6 +19,7 @@ _REDUCES = ("Mean", "Sum", "NllLoss", "NllLoss2D", "MseLoss", "SmoothL1Loss", "H
             "BinaryCrossEntropy", "BinaryCrossEntropyWithLogits", "SoftMarginLoss")  # fmt: skip
 _REDUCTIONS = {0: "none", 1: "mean", 2: "sum"}
 _COMPARES = ("Sub", "Rsub", "Add", "Mul", "Div", "Pow")
+_PICKS = frozenset(("Select", "Slice", "Index", "Transpose", "Permute"))
 _MOST = 65_536
 _MOST_TERMS = 8
 
@@ -83,7 +84,7 @@ def _is_signed(node: Node | None) -> bool:
     minus = behind(node, RESHAPES)
     if minus is None or minus.name not in ("Sub", "Rsub") or len(minus.grad_sources) != 1:
         return False
-    output = behind(minus.grad_sources[0], RESHAPES)
+    output = behind(minus.grad_sources[0], RESHAPES | _PICKS)
     return output is not None and (output.weight is not None or output.name in REACH)
 
 

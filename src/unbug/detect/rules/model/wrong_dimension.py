@@ -86,8 +86,8 @@ def _said(fact: Fact, at: Thresholds) -> Bilingual | None:
             f"形状 {sizes} 的向量除以沿维度 {dim}（批内样本）的范数",
         )
     if item.get("single"):
-        if not item.get("in_loss"):
-            return None
+        if not item.get("in_loss") or name != "softmax":
+            return None  # the rule on targets of cross_entropy says the other
         return Bilingual(
             f"{name} runs over dimension {dim} of {sizes}, which has one element: its output is constant",
             f"{name} 沿 {sizes} 的维度 {dim} 计算，而该维只有一个元素：输出恒定不变",
