@@ -81,7 +81,7 @@ def masks(folder: Path) -> None:
     from PIL import Image
 
     for name in ("imgs", "masks"):
-        (folder / name).mkdir(parents=True)
+        (folder / name).mkdir(parents=True, exist_ok=True)
     for number, picture in enumerate(_digits()[0][:40]):
         Image.fromarray(picture).resize((64, 64)).convert("RGB").save(folder / "imgs" / f"{number}.png")
         mask = Image.fromarray(((picture > 96) * 255).astype(numpy.uint8)).resize((64, 64), Image.NEAREST)
