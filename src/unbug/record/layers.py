@@ -136,6 +136,8 @@ def _weights(watched: Watched, path: str, module: nn.Module) -> Iterator[dict[st
         fan_in = prod(tensor.shape[1:])
         if isinstance(module, nn.modules.conv._ConvTransposeNd):
             fan_in = int(tensor.shape[0]) * prod(tensor.shape[2:])
+        if isinstance(module, nn.RNNBase):  # PyTorch makes all of its weights by the size of its state
+            fan_in = module.hidden_size
         part = tensor.detach().reshape(-1)[:_SAMPLE]
         deviation, mean = torch.std_mean(part.float(), correction=0)
         yield {

@@ -2,12 +2,12 @@
 
 Why it matters: they keep the random weights that they were made with, and all that comes after has to work
     with noise. Freezing is for layers that have learned something.
-How it decides: before the first step the weights of linear layers or convolutions require no gradient, and
-    have just the distribution that PyTorch makes layers with: uniform between -1 and 1 over the square root
-    of the inputs, up to `edge` of that bound, with the deviation that belongs to it within `slack`. The
-    same goes for embeddings of `table` values or more with deviation 1 and mean 0. Layers with a trained
-    one of the same shape and size of weights are left out (a target or teacher network), and adapters of
-    low rank.
+How it decides: before the first step the weights of linear, convolutional or recurrent layers require no
+    gradient, and have just the distribution that PyTorch makes layers with: uniform between -1 and 1 over
+    the square root of the inputs, up to `edge` of that bound, with the deviation that belongs to it within
+    `slack`. The same goes for embeddings of `table` values or more with deviation 1 and mean 0. Layers with
+    a trained one of the same shape and size of weights are left out (a target or teacher network), and
+    adapters of low rank.
 When it is wrong: random features and reservoirs on purpose.
 What to do: set `requires_grad` back to True for these layers, or load their trained weights before freezing
     them.
@@ -37,7 +37,7 @@ from unbug.detect.contract import (
 )
 from unbug.detect.wired import layers, number
 
-_KINDS = ("Linear", "Conv1d", "Conv2d", "Conv3d")
+_KINDS = ("Linear", "Conv1d", "Conv2d", "Conv3d", "LSTM", "GRU", "RNN")
 
 
 @dataclass(frozen=True, kw_only=True)

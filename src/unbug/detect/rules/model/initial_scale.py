@@ -34,7 +34,7 @@ from unbug.detect.contract import (
 )
 from unbug.detect.wired import layers, number
 
-_KINDS = ("Linear", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose2d")
+_KINDS = ("Linear", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose2d", "LSTM", "GRU", "RNN")
 
 
 @dataclass(frozen=True, kw_only=True)
