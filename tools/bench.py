@@ -44,8 +44,9 @@ def bars(bench: str, printed: str) -> list[Bar]:
 
 
 def is_script(path: Path) -> bool:
-    """Whether the file can be run; the others help those that can."""
-    return '__name__ == "__main__"' in path.read_text(encoding="utf-8")
+    """Whether the file can be run and is meant to be; the others help those, or say that they take long."""
+    text = path.read_text(encoding="utf-8")
+    return '__name__ == "__main__"' in text and "Not part of `make bench`" not in text
 
 
 def run(script: Path) -> list[Bar]:
