@@ -8,10 +8,19 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from unbug.detect.sites import trained_sites
+from unbug.detect.syntax import (
+    Scope,
+    assignment,
+    called,
+    index_of,
+    loops_around,
+    part_of,
+    scope_of,
+    targets_of,
+)
 from unbug.types import Source
 
 if TYPE_CHECKING:
@@ -60,8 +69,6 @@ _DEEPEST = 16
 
 _MODEL = re.compile(r"(^|\.|_)(model|net|network|classifier|regressor|encoder|module)$", re.IGNORECASE)
 
-Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef
-
 
 def data_line(window: Window, what: str) -> Source | None:
     """Where the program made what the model is trained on.
@@ -92,11 +99,11 @@ def loader_line(window: Window) -> Source | None:
     if found is None:
         return None
     file, tree, line = found
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _called(node) == "DataLoader"]
-    for loop in _loops(tree, line):
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and called(node) == "DataLoader"]
+    for loop in loops_around(tree, line):
         names = {node.id for node in ast.walk(loop.iter) if isinstance(node, ast.Name)}
         for statement in ast.walk(tree):
-            if isinstance(statement, ast.Assign) and names & set(_targets(statement.targets)):
+            if isinstance(statement, ast.Assign) and names & set(targets_of(statement.targets)):
                 inside = [node for node in ast.walk(statement.value) if node in calls]
                 if inside:
                     return Source(file=file, line=inside[0].lineno)  # type: ignore[attr-defined]
@@ -137,7 +144,7 @@ def _operand(tree: ast.Module, line: int, what: str) -> ast.expr | None:
     for _ in range(_DEEPEST):
         if isinstance(said, ast.Call) and said.args and not isinstance(said.func, ast.Attribute):
             return said.args[0]
-        if isinstance(said, ast.Call) and said.args and _called(said) not in _PASSES:
+        if isinstance(said, ast.Call) and said.args and called(said) not in _PASSES:
             inner = said.func.value if isinstance(said.func, ast.Attribute) else None
             if not (isinstance(inner, ast.Call) and inner.args):
                 return said.args[0]
@@ -146,7 +153,7 @@ def _operand(tree: ast.Module, line: int, what: str) -> ast.expr | None:
         elif isinstance(said, (ast.Subscript, ast.Attribute)):
             said = said.value
         elif isinstance(said, ast.Name):
-            made = _assignment(tree, said.id, line + 1)
+            made = assignment(tree, said.id, line + 1)
             if made is None:
                 return None
             line, said = made.lineno - 1, made.value
@@ -178,19 +185,21 @@ def _follow(tree: ast.Module, expression: ast.expr, line: int, position: int, de
     name = _base(expression, position)
     if name is None or depth <= 0:
         return None
-    for loop in _loops(tree, line):
-        if name in _targets([loop.target]):
+    for loop in loops_around(tree, line):
+        if name in targets_of([loop.target]):
             return _follow(tree, loop.iter, loop.lineno, position, depth - 1)
-    scope = _scope(tree, line)
-    made = _assignment(scope, name, line)
+    scope = scope_of(tree, line)
+    made = assignment(scope, name, line)
     if made is None and not isinstance(scope, ast.Module):
         given = _argument(tree, scope, name)
         if given is not None:
             return _follow(tree, given, given.lineno, position, depth - 1)
-        made = _assignment(tree, name, line)
+        made = assignment(tree, name, line)
     if made is None:
         return None
-    value = _part(made, name)
+    if any(isinstance(target, ast.Subscript) for target in made.targets):
+        return made.lineno  # a part of it is changed
+    value = part_of(made, name)
     further = None
     if isinstance(value, ast.Call) and not _only_selects(value):
         returned = _generated(tree, value) or _returned(tree, made, value, name)
@@ -209,9 +218,9 @@ def _base(node: ast.expr, position: int) -> str | None:
         if isinstance(node, (ast.Subscript, ast.Attribute)):
             node = node.value
         elif isinstance(node, ast.Call):
-            called = _called(node)
-            if called in _WRAPS | _CONVERTS and node.args:
-                node = node.args[position if called in _SEVERAL and len(node.args) > position else 0]
+            name = called(node)
+            if name in _WRAPS | _CONVERTS and node.args:
+                node = node.args[position if name in _SEVERAL and len(node.args) > position else 0]
             elif isinstance(node.func, ast.Attribute):
                 node = node.func.value
             else:
@@ -229,27 +238,10 @@ def _only_selects(value: ast.expr) -> bool:
         return True
     if not isinstance(value, ast.Call):
         return False
-    if _called(value) in _WRAPS | _CONVERTS:
+    if called(value) in _WRAPS | _CONVERTS:
         return bool(value.args)
     moves = isinstance(value.func, ast.Attribute) and value.func.attr in _PASSES
     return moves and _only_selects(value.func.value)  # type: ignore[attr-defined]
-
-
-def _part(made: ast.Assign, name: str) -> ast.expr:
-    """The value that an assignment gives to one of several variables."""
-    index, count = _index(made, name)
-    value = made.value
-    return value.elts[index] if isinstance(value, ast.Tuple) and len(value.elts) == count else value
-
-
-def _index(made: ast.Assign, name: str) -> tuple[int, int]:
-    """Place of a variable among those that an assignment sets, and how many there are."""
-    for target in made.targets:
-        if isinstance(target, ast.Tuple):
-            names = [one.id if isinstance(one, ast.Name) else "" for one in target.elts]
-            if name in names:
-                return names.index(name), len(names)
-    return 0, 1
 
 
 def _argument(tree: ast.Module, function: Scope, name: str) -> ast.expr | None:
@@ -261,7 +253,7 @@ def _argument(tree: ast.Module, function: Scope, name: str) -> ast.expr | None:
         return None
     method = names[0] in ("self", "cls")
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Call) or _called(node) != function.name:
+        if not isinstance(node, ast.Call) or called(node) != function.name:
             continue
         for keyword in node.keywords:
             if keyword.arg == name:
@@ -274,10 +266,10 @@ def _argument(tree: ast.Module, function: Scope, name: str) -> ast.expr | None:
 
 def _returned(tree: ast.Module, made: ast.Assign, call: ast.Call, name: str) -> ast.expr | None:
     """What a function of the program returns for a variable."""
-    index, count = _index(made, name)
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _called(node) == _called(call)]
+    index, count = index_of(made, name)
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and called(node) == called(call)]
     for node in ast.walk(tree) if len(calls) == 1 else ():
-        if isinstance(node, ast.FunctionDef) and node.name == _called(call):
+        if isinstance(node, ast.FunctionDef) and node.name == called(call):
             for inner in ast.walk(node):
                 if isinstance(inner, ast.Return) and inner.value is not None:
                     value = inner.value
@@ -290,54 +282,7 @@ def _returned(tree: ast.Module, made: ast.Assign, call: ast.Call, name: str) -> 
 def _generated(tree: ast.Module, call: ast.Call) -> ast.expr | None:
     """What a generator of the program is made of: its first argument."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and node.name == _called(call) and call.args:
+        if isinstance(node, ast.FunctionDef) and node.name == called(call) and call.args:
             yields = any(isinstance(inner, (ast.Yield, ast.YieldFrom)) for inner in ast.walk(node))
             return call.args[0] if yields else None
     return None
-
-
-def _called(node: ast.Call) -> str:
-    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-
-
-def _targets(targets: list[ast.expr]) -> Iterator[str]:
-    """Variables that are set, whole or in part."""
-    for target in targets:
-        if isinstance(target, (ast.Tuple, ast.List)):
-            yield from _targets(target.elts)
-        elif isinstance(target, ast.Starred):
-            yield from _targets([target.value])
-        elif isinstance(target, ast.Name):
-            yield target.id
-        elif isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
-            yield target.value.id
-
-
-def _scope(tree: ast.Module, line: int) -> Scope:
-    """The innermost function around a line; the module where there is none."""
-    around = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-        and node.lineno <= line <= (node.end_lineno or node.lineno)
-    ]
-    return max(around, key=lambda node: node.lineno) if around else tree
-
-
-def _loops(tree: ast.Module, line: int) -> list[ast.For]:
-    """Loops around a line, the innermost first."""
-    around = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.For) and node.lineno <= line <= (node.end_lineno or node.lineno)
-    ]
-    return sorted(around, key=lambda node: -node.lineno)
-
-
-def _assignment(scope: Scope, name: str, before: int) -> ast.Assign | None:
-    """The last assignment to a variable in front of a line; else the last of the scope."""
-    found = [
-        node for node in ast.walk(scope) if isinstance(node, ast.Assign) and name in _targets(node.targets)
-    ]
-    earlier = [node for node in found if node.lineno < before]
-    return max(earlier or found, key=lambda node: node.lineno, default=None)

@@ -37,7 +37,7 @@ class Credit:
             self._credit_ns = min(self._credit_ns, _MOST_TURNS * self._cost_ns)
         self._last_ns = now
         current = core.current
-        early = current is None or budget.first_steps(current.training.steps)
+        early = current is not None and budget.first_steps(current.training.steps)
         return self.looks < self._first or early or self._credit_ns >= self._cost_ns
 
     def paid(self, spent_ns: float) -> None:
