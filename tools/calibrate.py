@@ -2,9 +2,9 @@
 
     python tools/calibrate.py [--folder build/faults-full]
 
-Reads what `tools/faults_full.py` keeps of the `dev` half, whatever unbug it was run with, and
-writes `src/unbug/detect/calibration.json`. An alert is right if it names the fault of its program, or one that
-the manifest accepts, among its classes; on a healthy program none is. The `held` half is never read: it tells
+Reads what `tools/faults_full.py` keeps of the `dev` half, whatever unbug it was run with, and writes
+`src/unbug/detect/calibration.json`. An alert is right if it names the fault of its program, or one that the
+manifest accepts, among its classes; on a healthy program none is. The `held` half is never read: it tells
 how well the confidences hold (`expected calibration error` of `tools/faults_full.py`).
 """
 

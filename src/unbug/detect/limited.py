@@ -44,11 +44,11 @@ class Patience:
         self.spent: set[str] = set()
 
     def __call__(self) -> bool:
-        return self._wanted() and time.monotonic() < self._until
+        return self._wanted() and time.thread_time() < self._until
 
     def ask(self, rule: Rule, call: Callable[[], Answer]) -> Answer:
-        """What the rule answers. Ours can be asked to end when they read; others' have a thread, which is
-        interrupted. A rule that was too slow once is in `spent`.
+        """What the rule answers. Ours can be asked to end when they read, after so much processor time;
+        others' have a thread, which is interrupted. A rule that was too slow once is in `spent`.
 
         Raises:
             RuleTooSlowError: it did not answer in time.
@@ -56,9 +56,9 @@ class Patience:
         """
         if not self._wanted():
             raise StoppedError
-        self._until = time.monotonic() + self._limit_s
         try:
             if rule.origin == "unbug":
+                self._until = time.thread_time() + self._limit_s
                 return call()
             return limited(call, limit_s=self._limit_s, proceed=self._wanted)
         except RuleTooSlowError:

@@ -73,66 +73,69 @@ def total_ratio(window: Window, numerator: str, *, relative: bool = False) -> Tr
     Returns:
         A track at place `optimizer`; None where nothing was recorded.
     """
+    return window.kept(
+        ("total_ratio", numerator, relative), lambda: _total_ratio(window, numerator, relative=relative)
+    )
+
+
+def _total_ratio(window: Window, numerator: str, *, relative: bool) -> Track | None:
     norms = {track.place: track for track in matrices(window, "weight.l2")}
-    over: dict[int, list[tuple[float, float]]] = {}
-    tracks = matrices(window, numerator)
-    for track in tracks:
-        if track.place in norms:
-            steps, value, norm = joined(track, norms[track.place])
-            with np.errstate(all="ignore"):
-                part = value * norm if relative else value
-            for step, one, weight in zip(steps.tolist(), part.tolist(), norm.tolist(), strict=True):
-                if weight > 0:
-                    over.setdefault(step, []).append((one, weight))
-    if not over:
+    tracks = [track for track in matrices(window, numerator) if track.place in norms]
+    found = [joined(track, norms[track.place]) for track in tracks]
+    if not found:
         return None
-    # A step counts if it recorded half as many weights as any step before it: later ones change nothing.
-    full, most = [], 0
-    for step in sorted(over):
-        most = max(most, len(over[step]))
-        if 2 * len(over[step]) >= most:
-            full.append(step)
-    pairs = [np.asarray(over[step]) for step in full]
+    steps, values, weights = (np.concatenate(columns) for columns in zip(*found, strict=True))
+    known = weights > 0
+    steps, values, weights = steps[known], values[known], weights[known]
+    if not len(steps):
+        return None
+    at, which = np.unique(steps, return_inverse=True)
     with np.errstate(all="ignore"):
-        values = [float(np.sqrt(np.sum(p[:, 0] ** 2) / np.sum(p[:, 1] ** 2))) for p in pairs]
+        parts = values * weights if relative else values
+        over, under = (np.bincount(which, weights=column**2) for column in (parts, weights))
+        ratio = np.sqrt(over / under)
+    # A step counts if it recorded half as many weights as any step before it: later ones change nothing.
+    count = np.bincount(which)
+    full = 2 * count >= np.maximum.accumulate(count)
     return Track(
         name=numerator,
         where=replace(_OPTIMIZER, training=window.training.number),
-        steps=np.asarray(full, np.int64),
-        values=np.asarray(values, np.float64),
+        steps=at[full],
+        values=ratio[full],
         sampled=tracks[0].sampled,
         training=window.training.number,
-        micros=np.zeros(len(full), np.int64),
+        micros=np.zeros(int(full.sum()), np.int64),
     )
 
 
 def weight_growth(window: Window) -> Track | None:
-    """2-norm over all weights over what it was when each was first recorded, at each step that recorded half
-    as many of them as any step before.
+    """2-norm over all weights over what it was when each was first recorded, at each step that recorded one;
+    of the others the last value counts.
 
     Returns:
         A track at place `optimizer`, beginning with 1; None where nothing was recorded.
     """
-    over: dict[int, list[tuple[float, float]]] = {}
-    for track in matrices(window, "weight.l2"):
-        for step, value in zip(track.steps.tolist(), track.values.tolist(), strict=True):
-            over.setdefault(step, []).append((value, float(track.values[0])))
-    full, values, most = [], [], 0
-    for step in sorted(over):
-        now, first = (float(np.sqrt(np.sum(np.square(column)))) for column in zip(*over[step], strict=True))
-        most = max(most, len(over[step]))
-        if 2 * len(over[step]) >= most and first > 0:
-            full.append(step)
-            values.append(now / first)
-    if not full:
+    tracks = [track for track in matrices(window, "weight.l2") if track.values[0] > 0]
+    if not tracks:
         return None
+    rows = sorted(
+        (step, number, value)
+        for number, track in enumerate(tracks)
+        for step, value in zip(track.steps.tolist(), track.values.tolist(), strict=True)
+    )
+    now: dict[int, float] = {}
+    grown: dict[int, float] = {}
+    for step, number, value in rows:
+        now[number] = value
+        first = sum(float(tracks[one].values[0]) ** 2 for one in now)
+        grown[step] = float(np.sqrt(sum(one**2 for one in now.values()) / first))
     return Track(
         name="weight.l2",
         where=replace(_OPTIMIZER, training=window.training.number),
-        steps=np.asarray(full, np.int64),
-        values=np.asarray(values, np.float64),
+        steps=np.asarray(list(grown), np.int64),
+        values=np.asarray(list(grown.values()), np.float64),
         training=window.training.number,
-        micros=np.zeros(len(full), np.int64),
+        micros=np.zeros(len(grown), np.int64),
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from unbug.detect.track import Track
 from unbug.types import Event, Phase, Place, Training
 
 __all__ = ["Origin", "Window"]
+
+
+Kept = TypeVar("Kept")
 
 
 class Origin(Protocol):
@@ -40,6 +43,7 @@ class Window:
         self._tracks: dict[tuple[str, Phase | None], tuple[Track, ...]] = {}
         self._events: dict[str, list[Event]] | None = None
         self._places: tuple[Place, ...] | None = None
+        self._kept: dict[Hashable, Any] = {}
 
     def read(self, name: str, *, place: str | None = None, phase: Phase | None = None) -> tuple[Track, ...]:
         """Tracks of a series, one for each place that has rows, in network order.
@@ -85,6 +89,13 @@ class Window:
     def steps(self) -> int:
         """Steps that can be seen: of the training, or up to where the window was cut."""
         return self.training.steps if self._until is None else min(self.training.steps, self._until)
+
+    def kept(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
+        """What several rules compute of this window, made once."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        found: Kept = self._kept[key]
+        return found
 
     def head(self, step: int) -> Window:
         """What was known before `step`: a window that has not ended."""
