@@ -109,7 +109,9 @@ class Training:
         optimizers: Class names, the primary one first.
         parameters: Number of optimised scalars.
         ended: No more steps can come (the run ended, or a later training replaced it).
-        same_as: Number of the training that this one turned out to be a part of; readers fold it in.
+        same_as: Number of the training that this one is a part of; readers fold it in. For writers that know:
+            unbug's recorder sets it never, since it joins optimizers that work on one computation from the
+            start, and cannot tell two that never do from two trainings in turn.
     """
 
     number: int
