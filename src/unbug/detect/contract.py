@@ -14,6 +14,7 @@ from unbug.detect.loops import (
     good_from_start,
     moved,
     supervised,
+    up_to,
 )
 from unbug.detect.measures import ADAPTIVE, block_medians, is_matrix, joined, matrices, total_ratio, weight_growth
 from unbug.detect.probed import Probed, module_place, probed
@@ -101,5 +102,6 @@ __all__ = [
     "threshold",
     "total_ratio",
     "trained_sites",
+    "up_to",
     "weight_growth",
 ]

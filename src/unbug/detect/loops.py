@@ -25,6 +25,7 @@ __all__ = [
     "good_from_start",
     "moved",
     "supervised",
+    "up_to",
 ]
 
 
@@ -100,3 +101,8 @@ def good_from_start(window: Window, start: float, good: float) -> bool:
     """Whether a classification began far below the loss of guessing: at `good` times ln(classes)."""
     classes = [int(p.get("classes") or 0) for s in loss_sites(window, "cross_entropy") for _, p in s.profiles]
     return max(classes, default=0) > 1 and start < good * log(max(classes))
+
+
+def up_to(track: Track, step: int) -> int:
+    """How many rows of a track are of that step or earlier ones."""
+    return int(np.searchsorted(track.steps, step, side="right"))

@@ -67,7 +67,7 @@ class Schedulers:
             return False
         for state in training.optimizers:
             if state.ref() is driven:
-                return state.last_step < primary.created_at
+                return state.last_step <= primary.created_at
         return any(state.ref() is driven for state in self._core.trainings.waiting())
 
     def _tell(self, seen: _Seen, **more: Any) -> None:

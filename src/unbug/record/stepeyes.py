@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from unbug.hooks import LossCall, node_time
+from unbug.record.barren_forwards import tell_untrained
 from unbug.record.items import SAMPLED
 from unbug.record.masked import Masked
 from unbug.record.masked import is_due as is_masking_due
@@ -290,6 +291,7 @@ class StepEyes:
 
     def close(self) -> None:
         """Let go of what is kept of the last steps."""
+        self._sight.safely("untrained", lambda: tell_untrained(self._core))
         self._sight.safely("scheduler", self._schedulers.close)
         self._sight.safely("twins", self._twins.close)
         self._pairs.clear()

@@ -23,10 +23,12 @@ from unbug.detect.contract import (
     Training,
     Window,
     detector,
+    event,
     fires,
     joined,
     program_line,
     silent,
+    stepping,
     threshold,
 )
 from unbug.numerics import first_streak
@@ -45,23 +47,21 @@ class Thresholds:
     chinese="梯度裁剪过紧",
     diagnoses=("grad-clip-too-tight",),
     reads=("clip.limit", "grad.global_norm"),
+    events=("optimizer", "source"),
     severity=Severity.WARNING,
     since="0.1",
     confidence=0.85,
 )
 def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     limit, norm = window.one("clip.limit"), window.one("grad.global_norm")
-    optimizers = window.training.optimizers
     if limit is None or norm is None:
         return
     steps, limits, norms = joined(limit, norm)
     with np.errstate(all="ignore"):
         share = limits / norms
     nothing = first_streak((limits <= 0) & (norms > 0), at.zeros)
-    tight = (
-        None
-        if optimizers and optimizers[0] in ADAPTIVE
-        else first_streak((share <= at.share) & (limits > 0) & np.isfinite(norms), at.patience)
+    tight = first_streak(
+        (share <= at.share) & (limits > 0) & (limits <= _felt(window)) & np.isfinite(norms), at.patience
     )
     streak = nothing or tight
     if streak is None:
@@ -99,6 +99,15 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     )
 
 
+def _felt(window: Window) -> float:
+    """The largest limit that the optimizer feels: one that divides by the gradient's size feels only what
+    brings each element below the `eps` that it adds."""
+    optimizers, setup = window.training.optimizers, stepping(window)
+    if not optimizers or optimizers[0] not in ADAPTIVE:
+        return float("inf")
+    return setup.number("eps") * float(np.sqrt(setup.elements)) if setup is not None else 0.0
+
+
 _NORMS = {"optimizer": [1.0] * 20}
 CASES = (
     fires(
@@ -122,6 +131,13 @@ CASES = (
         "an adaptive optimizer",
         grad__global_norm=_NORMS,
         clip__limit={"optimizer": [0.001] * 20},
+        training=Training(number=0, steps=20, optimizers=("Adam",)),
+    ),
+    fires(
+        "an adaptive optimizer that feels it",
+        events=(event("optimizer", **{"class": "a.Adam", "groups": [{"elements": 100, "eps": 1e-8}]}),),
+        grad__global_norm=_NORMS,
+        clip__limit={"optimizer": [1e-7] * 20},
         training=Training(number=0, steps=20, optimizers=("Adam",)),
     ),
     silent("no clipping", grad__global_norm=_NORMS),

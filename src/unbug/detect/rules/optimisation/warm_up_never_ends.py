@@ -60,7 +60,11 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         return
     asked = setup.number("max_lr") or setup.number("initial_lr")
     last = float(rate.values[-1])
-    if not 0 < last <= at.share * asked or last < float(rate.values.max()) or last < 1.5 * rate.values[0]:
+    if (
+        not 0 < last <= at.share * asked
+        or last < float(rate.values.max())
+        or last < (1 + 1e-6) * rate.values[0]
+    ):
         return
     loss = comparable_loss(window)
     fell = False

@@ -4,9 +4,9 @@ Why it matters: the weights go to zero whatever the data say; the model forgets 
     only learn what a few small weights express.
 How it decides: what decay alone takes off the weights in a step (learning rate times `weight_decay`, for
     optimizers that decay by themselves, else `weight_decay` times the weights against the gradient) is at
-    least `share` of the update, or of the gradient, in half of the recorded steps up to the one at which
-    the norm over all weights had fallen to `shrunk` of the first one, or to which one step `patience` steps
-    in a row showed the same.
+    least `share` of the update, or of the gradient, in half of the recorded looks at single weights up to
+    the step at which the norm over all weights had fallen to `shrunk` of the first one, or to which one
+    step `patience` steps in a row showed the same.
 When it is wrong: weights that were made far too large on purpose. Decay that only balances the gradient
     late in a training is not told: the weights must have shrunk.
 What to do: lower `weight_decay` to 1e-4 (SGD) or 1e-2 (AdamW).
@@ -27,17 +27,17 @@ from unbug.detect.contract import (
     Place,
     Setup,
     Severity,
-    Track,
     Window,
     detector,
     event,
     fires,
     joined,
+    matrices,
     setups,
     silent,
     stepping,
     threshold,
-    total_ratio,
+    up_to,
     weight_growth,
 )
 
@@ -48,7 +48,7 @@ _DECOUPLED = frozenset(["AdamW", "Lion", "Muon", "Adafactor"])
 class Thresholds:
     share: float = threshold(0.5, unit="of the step", low=0.05, high=1.0, why="healthy: below 0.15")
     shrunk: float = threshold(0.6, unit="of the first norm", low=0.01, high=0.95, why="healthy: above 0.9")
-    patience: int = threshold(5, unit="recorded steps", low=2, high=1000, why="outlasts one odd batch")
+    patience: int = threshold(5, unit="looks", low=2, high=1000, why="outlasts one odd batch")
 
 
 @detector(
@@ -67,24 +67,24 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     if setup is None or norm is None or setup.number("weight_decay") <= 0 or len(setups(window)) > 1:
         return
     small = np.flatnonzero(norm.values <= at.shrunk)
-    pull = _pull(window, setup)
-    if not len(small) or pull is None:
+    foreseen = _foreseen(window, setup, at)
+    if not len(small) and foreseen is None:
         return
-    row = int(small[0])
-    known_at = int(norm.steps[row])
-    before = pull.before(known_at + 1).values
-    before = before[np.isfinite(before)]
+    row = int(small[0]) if len(small) else up_to(norm, foreseen or 0) - 1
+    known_at = int(norm.steps[row]) if len(small) else foreseen or 0
+    left = float(norm.values[row]) if len(small) else at.shrunk / 2
+    before = _pull(window, setup, known_at)
     if len(before) < at.patience or float(np.median(before)) < at.share:
         return
     decay = setup.number("weight_decay")
     yield Finding(
         place="optimizer",
         message=Bilingual(
-            f"weight_decay {decay:g} shrank the weights to {norm.values[row]:.0%} of their "
+            f"weight_decay {decay:g} shrank the weights to {left:.0%} of their "
             f"norm by step {known_at}; it makes {min(float(np.median(before)), 1.0):.0%} of each step, "
             f"the loss "
             "only the rest",
-            f"weight_decay {decay:g} 使权重范数缩小到 {norm.values[row]:.0%}"
+            f"weight_decay {decay:g} 使权重范数缩小到 {left:.0%}"
             f"（到第 {known_at} 步）；每一步中 {min(float(np.median(before)), 1.0):.0%} 来自衰减，其余才来"
             f"自损失",
         ),
@@ -107,21 +107,41 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     )
 
 
-def _pull(window: Window, setup: Setup) -> Track | None:
-    """What decay makes of each step: of the update where it is decoupled, else of gradient and decay."""
-    decay = setup.number("weight_decay")
-    if setup.class_name in _DECOUPLED or setup.options.get("decoupled_weight_decay") is True:
-        update, rate = total_ratio(window, "update.ratio", relative=True), window.one("optimizer.lr")
-        if update is None or rate is None:
-            return None
-        steps, length, lr = joined(update, rate)
-        with np.errstate(all="ignore"):
-            return update.with_rows(steps, decay * lr / length)
-    gradient = total_ratio(window, "grad.l2")
-    if gradient is None:
+def _foreseen(window: Window, setup: Setup, at: Thresholds) -> int | None:
+    """The step by which decoupled decay alone leaves half of `shrunk`, where few weights were recorded."""
+    rate = window.one("optimizer.lr")
+    if rate is None or not _is_decoupled(setup):
         return None
+    left = np.exp(-np.cumsum(setup.number("weight_decay") * rate.values))
+    below = np.flatnonzero(left <= at.shrunk / 2)
+    return int(rate.steps[below[0]]) if len(below) else None
+
+
+def _is_decoupled(setup: Setup) -> bool:
+    return setup.class_name in _DECOUPLED or setup.options.get("decoupled_weight_decay") is True
+
+
+def _pull(window: Window, setup: Setup, until: int) -> np.ndarray:
+    """What decay makes of the steps up to one, each weight by itself: of the update where it is decoupled,
+    else of gradient and decay together."""
+    decay = setup.number("weight_decay")
+    found: list[np.ndarray] = []
     with np.errstate(all="ignore"):
-        return gradient.with_rows(gradient.steps, decay / (decay + gradient.values))
+        if _is_decoupled(setup):
+            rate = window.one("optimizer.lr")
+            for track in matrices(window, "update.ratio") if rate is not None else ():
+                _, length, lr = joined(track.before(until + 1), rate)
+                found.append(decay * lr / length)
+        else:
+            weights = {track.place: track for track in matrices(window, "weight.l2")}
+            for track in matrices(window, "grad.l2"):
+                weight = weights.get(track.place)
+                seen = track.before(until + 1)
+                if weight is not None and len(seen):
+                    gradient = seen.values / np.interp(seen.steps, weight.steps, weight.values)
+                    found.append(decay / (decay + gradient))
+    pulls = np.concatenate([*found, np.zeros(0)])
+    return pulls[np.isfinite(pulls)]
 
 
 def _decaying(weight_decay: float, name: str = "sgd.SGD") -> Event:
@@ -145,6 +165,14 @@ CASES = (
         update__ratio={"fc.weight": [0.1] * 5},
         optimizer__lr={"optimizer group 0": [0.1] * 5},
         **_SHRINKS,
+    ),
+    fires(
+        "decoupled, and few weights were recorded",
+        events=(_decaying(3.0, "adamw.AdamW"),),
+        places=_FC,
+        update__ratio={"fc.weight": [0.3] * 5},
+        weight__l2={"fc.weight": [1.0]},
+        optimizer__lr={"optimizer group 0": [0.1] * 5},
     ),
     silent(
         "the gradient shrinks them",

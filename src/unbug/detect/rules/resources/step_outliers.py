@@ -2,9 +2,9 @@
 
 Why it matters: a handful of slow steps can take as much time as all others together.
 How it decides: at least `count` steps lie more than `sigmas` deviations above the median, and take at least
-    `times` as long as it; in all they take at least `share` of the time. The first steps, which warm caches
-    up, are left out. Where most of the slow ones waited for data, or came right after an evaluation or with
-    a checkpoint, that is named.
+    `times` as long as it; in all they take at least `share` of the time, and `least` seconds. The first
+    steps, which warm caches up, are left out. Where most of the slow ones waited for data, or came right
+    after an evaluation or with a checkpoint, that is named.
 When it is wrong: steps that differ on purpose, such as batches of very different length. It is a note,
     since it costs time only.
 What to do: for loading: more workers, `persistent_workers=True`; for evaluations and checkpoints: do them
@@ -41,6 +41,7 @@ class Thresholds:
     sigmas: float = threshold(5.0, unit="deviations", low=2.0, high=100.0, why="noise stays below")
     times: float = threshold(5.0, unit="times the median", low=1.5, high=1000.0, why="worth a look")
     count: int = threshold(10, unit="steps", low=1, high=10_000, why="fewer are chance")
+    least: float = threshold(5.0, unit="seconds", low=0.0, high=1e6, why="less is not worth a word")
     share: float = threshold(0.2, unit="of the time", low=0.01, high=1.0, why="worth the work")
 
 
@@ -65,8 +66,9 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     spread = 1.4826 * float(np.nanmedian(np.abs(values - middle)))
     limit = max(middle + at.sigmas * spread, at.times * middle)
     slow = np.flatnonzero(values > limit) + _WARM
-    share = float(np.nansum(time.values[slow]) / np.nansum(values))
-    if len(slow) < at.count or share < at.share or middle <= 0:
+    lost = float(np.nansum(time.values[slow]))
+    share = lost / float(np.nansum(values))
+    if len(slow) < at.count or share < at.share or lost < at.least or middle <= 0:
         return
     steps = time.steps[slow]
     yield Finding(
@@ -126,6 +128,7 @@ CASES = (
         step__time_s={"loop": _SLOW},
         events=tuple(event("checkpoint", step=step, action="saved") for step in range(40, 50)),
     ),
+    silent("a moment in all", step__time_s={"loop": [one / 10 for one in _SLOW]}),
     silent("too few", step__time_s={"loop": [*_MANY, *([0.6] * 9)]}),
     silent("not long enough", step__time_s={"loop": [*_MANY, *([0.49] * 10)]}),
     silent("the first steps only", step__time_s={"loop": [9.0] * 5 + _MANY}),
