@@ -17,21 +17,33 @@ _WEIGHTED = {"Addmm": (1, 2), "Mm": (0, 1), "Convolution": (0, 1), "Baddbmm": (1
 """Operation -> which sources are its input and its weight."""
 _TURNS = RESHAPES | {"T", "Transpose", "Permute"}
 _DEEP = 4
+_names: dict[type, str] = {}
 
 
 class Node:
     """One operation. `sources` are None where a gradient goes nowhere; `weight` is a leaf that it applies."""
 
-    __slots__ = ("consumers", "leaf", "name", "raw", "shape", "sources", "weight")
+    __slots__ = ("_shape", "consumers", "leaf", "name", "raw", "sources", "weight")
 
     def __init__(self, raw: Any) -> None:
         self.raw = raw
-        self.name = type(raw).__name__.rstrip("0123456789").removesuffix("Backward")
-        self.shape = _shape(raw)
+        kind = type(raw)
+        name = _names.get(kind)
+        if name is None:
+            name = _names[kind] = kind.__name__.rstrip("0123456789").removesuffix("Backward")
+        self.name = name
+        self._shape: tuple[int, ...] | None = None
         self.sources: list[Node | None] = []
         self.consumers: list[Node] = []
         self.leaf: torch.Tensor | None = None
         self.weight: torch.Tensor | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the result; empty where it is not known."""
+        if self._shape is None:
+            self._shape = _shape(self.raw)
+        return self._shape
 
     @property
     def grad_sources(self) -> list[Node]:

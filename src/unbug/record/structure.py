@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,6 +22,8 @@ __all__ = ["Structure"]
 
 _MOST_WALKS = 2
 _MOST_TRAININGS = 16
+_MOST_S = 0.1
+"""No walk begins once they took so long: the allowance for the first steps is that of all looks."""
 _PLAIN = ("weight", "bias")
 _WRITTEN = {
     "views": r"\b(view|reshape|flatten|unflatten|rearrange)\b",
@@ -38,6 +42,7 @@ class Structure:
         self._core, self._sight = core, sight
         self._walks: dict[tuple[int, int], int] = {}
         self._batch = 0
+        self._spent_s = 0.0
         self._told: set[int] = set()
 
     def before_step(self, watched: Watched) -> None:
@@ -53,11 +58,13 @@ class Structure:
         key = training.number, training.steps
         self._tell_layers(watched)  # where a closure steps, there was no time before
         walks = self._walks.get(key, 0)
-        if walks < _MOST_WALKS:
+        if walks < _MOST_WALKS and self._spent_s < _MOST_S:
             self._walks[key] = walks + 1
             before, self._batch = self._batch if walks else 0, self._core.progress.batch
             batch = self._batch - before
+            start = perf_counter()
             self._sight.safely("wiring", lambda: self._wiring(watched, tensors, batch))
+            self._spent_s += perf_counter() - start
 
     def _tell_layers(self, watched: Watched) -> None:
         number = watched.training.number
@@ -81,7 +88,13 @@ class Structure:
             module, _, name = known.path.rpartition(".")
             return module if module and name in _PLAIN else known.path
 
-        fields = wiring_of(tensors, place, batch)
+        collects = gc.isenabled()
+        gc.disable()  # thousands of small objects for a moment: a collection would take longer than the walk
+        try:
+            fields = wiring_of(tensors, place, batch)
+        finally:
+            if collects:
+                gc.enable()
         if fields is not None:
             self._add_lines(watched, fields)
             self._core.event("wiring", fields, training=watched.training.number, step=watched.training.steps)

@@ -20,7 +20,7 @@ _SQUASHES = frozenset(("Sigmoid", "Softmax"))
 _OUTER_SQUASHES = _SQUASHES | {"LogSoftmax", "LogSigmoid"}
 _RESHAPED = frozenset(("View", "UnsafeView", "Reshape", "ReshapeAlias"))
 _NORMS = frozenset(("NativeBatchNorm", "NativeLayerNorm", "NativeGroupNorm"))
-_MOST_SEEN = 2000
+_MOST_SEEN = 500
 _FEWEST_DROPPED = 32
 _MOST_DROPPED = 4096
 
@@ -239,7 +239,7 @@ def _classes(node: Node) -> int | None:
 def _reaches(one: Node, others: list[Node]) -> bool:
     """Whether one of several nodes lies behind another."""
     every = {id(node) for node in (one, *others)}
-    for start in (one, *others[:3]):
+    for start in (one, *others[:2]):
         seen = {id(start)}
         waiting = [start]
         while waiting and len(seen) < _MOST_SEEN:

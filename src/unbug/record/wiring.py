@@ -17,7 +17,7 @@ from unbug.record.wiredpairs import linear_pairs
 __all__ = ["is_due", "wiring_of"]
 
 _AT = (1, 2, 100)
-_MOST_NODES = 10_000
+_MOST_NODES = 4_000
 _MOST_LISTED = 20
 _MOST_KINDS = 40
 

@@ -14,6 +14,7 @@ Source: Goyal et al. 2017, "Accurate, Large Minibatch SGD", section 2, on rate a
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from unbug.detect.contract import (
@@ -59,14 +60,15 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         if not sums:
             continue
         root = sums[0]
-        examples = int(root["of"][0])
+        rows = str(root.get("op")).startswith(("NllLoss", "Sum"))
+        examples = int(root["of"][0]) if rows else prod(int(one) for one in root["of"])
         rate, adaptive, name = _rate(window, step)
         grave = not adaptive and rate * examples >= at.rate
         yield Finding(
             place="loss",
             message=Bilingual(
-                f"the loss is summed over {examples} rows and not divided by their number",
-                f"损失对 {examples} 行求和，没有除以行数",
+                f"the loss is summed over {examples} values and not divided by their number",
+                f"损失对 {examples} 个数值求和，没有除以其数目",
             )
             + (
                 Bilingual(
@@ -126,8 +128,10 @@ def _rate(window: Window, step: int) -> tuple[float, bool, str]:
     return max(rates, default=0.0), name.rpartition(".")[2] in ADAPTIVE or not told, name
 
 
-def _look(reduction: str = "sum", factor: float = 1.0, of: tuple[int, ...] = (50, 3)) -> Event:
-    root = {"op": "Sum", "reduction": reduction, "factor": factor, "of": list(of)}
+def _look(
+    reduction: str = "sum", factor: float = 1.0, of: tuple[int, ...] = (50, 3), op: str = "Sum"
+) -> Event:
+    root = {"op": op, "reduction": reduction, "factor": factor, "of": list(of)}
     return event("wiring", step=1, root=root, batch=50, file="t.py", line=3)
 
 
@@ -149,6 +153,11 @@ CASES = (
     ),
     fires("Adam", severity=Severity.NOTE, events=(_optimizer("Adam", 0.1), _look())),
     fires("a term of the loss", severity=Severity.WARNING, events=(_optimizer("SGD", 0.01), _composed(1.0))),
+    fires(
+        "pixels",
+        severity=Severity.WARNING,
+        events=(_optimizer("SGD", 1e-3), _look(of=(16, 1, 8, 8), op="MseLoss")),
+    ),
     silent("a weighted penalty", events=(_optimizer("SGD", 0.1), _composed(0.001))),
     silent("a mean", events=(_optimizer("SGD", 0.1), _look("mean"))),
     silent("divided by the batch", events=(_optimizer("SGD", 0.1), _look(factor=0.02))),
