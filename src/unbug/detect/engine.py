@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from unbug.detect.calibration import calibrated
 from unbug.detect.chains import link
 from unbug.detect.discovery import broken, rules
@@ -173,7 +175,8 @@ def examine(
 
 
 def _asked(rule: Rule, window: Window, at: Any) -> list[Finding]:
-    return merge(rule.weighed(window, at))
+    with np.errstate(all="ignore"):  # what a rule computes with NaN and huge values is its own business
+        return merge(rule.weighed(window, at))
 
 
 def _sources(reader: Reader) -> dict[str, str]:

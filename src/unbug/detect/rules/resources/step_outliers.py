@@ -62,6 +62,8 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     if time is None or len(time) < _WARM + 3 * at.count:
         return
     values = time.values[_WARM:]
+    if not np.nansum(values[np.isfinite(values)]) > 0:
+        return
     middle = float(np.nanmedian(values))
     spread = 1.4826 * float(np.nanmedian(np.abs(values - middle)))
     limit = max(middle + at.sigmas * spread, at.times * middle)
