@@ -33,13 +33,14 @@ sys.path.insert(0, str(REPO))
 from tools.full.judged import Judged, judge  # noqa: E402
 from tools.full.programs import HALVES, SETS, Case, gather, tree_hash  # noqa: E402
 from tools.full.recorded import changes, measured, rates, write_json  # noqa: E402
-from tools.full.running import ForkServers, Outcome, Processes, Results, run_all  # noqa: E402
+from tools.full.running import ForkServers, Outcome, Processes, Results, differing, run_all  # noqa: E402
 from tools.full.shown import page, tables  # noqa: E402
 
 FAULTS = REPO / "faults"
 FOLDER = REPO / "build" / "faults-full"
 MEASURED = FAULTS / "measured.json"
 RATES = (FAULTS / "rates.json", REPO / "src" / "unbug" / "detect" / "rates.json")
+PEERS = FAULTS / "peers.json"
 PAGE = REPO / "docs" / "explanation" / "measured-rules.md"
 SHOWN = 60  # lines about single programs of the dev half
 
@@ -68,6 +69,10 @@ def main(arguments: list[str]) -> int:
         console.print("interrupted; what was run is kept, the same command goes on from there")
         return 130
     outcomes = {case.name: found for case in cases if (found := results.get(case.name))}
+    if options.like:
+        count, names = differing(outcomes, results, Results(options.like / "results"))
+        told = f": {', '.join(names)}" if names else ""
+        console.print(f"{count} programs are in {options.like} too; findings differ in {len(names)}{told}")
     judged = judge(cases, outcomes, FAULTS)
     _show(judged, options, console, tree)
     troubles = [
@@ -100,6 +105,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         "--record", action="store_true", help="record the figures though programs were left out"
     )
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where programs, results and runs go")
+    parser.add_argument("--like", type=Path, metavar="FOLDER", help="compare findings with those of a FOLDER")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
     options = parser.parse_args(arguments)
     options.folder = options.folder.resolve()
@@ -199,7 +205,8 @@ def _record(judged: list[Judged], now: dict[str, object]) -> None:
     write_json(MEASURED, now)
     for path in RATES:
         write_json(path, table)
-    PAGE.write_text(page(now, table), encoding="utf-8")
+    peers = json.loads(PEERS.read_text(encoding="utf-8")) if PEERS.exists() else None
+    PAGE.write_text(page(now, table, peers), encoding="utf-8")
     subprocess.run(
         [sys.executable, str(REPO / "tools" / "generate.py")], check=False, stdout=subprocess.DEVNULL
     )

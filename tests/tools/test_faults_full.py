@@ -16,7 +16,7 @@ from tools.full.figures import calibration, calibration_error, early, figures, p
 from tools.full.judged import Alert, Judged, judge, scorer
 from tools.full.programs import Case, gather, tree_hash
 from tools.full.recorded import changes, measured, rates
-from tools.full.running import Outcome, Results, run_all
+from tools.full.running import Outcome, Results, differing, run_all
 from tools.full.shown import page
 
 FAULTS = Path(__file__).parents[2] / "faults"
@@ -52,7 +52,7 @@ def test_the_interval_is_that_of_the_corpus_scorer(count, more):
         return
     low, high = scorer(FAULTS / "score.py").wilson(count, count + more)
     assert wilson(count, count + more) == pytest.approx((low, high))
-    assert low <= count / (count + more) <= high
+    assert low - 1e-12 <= count / (count + more) <= high + 1e-12
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60))
@@ -212,6 +212,23 @@ def test_again_diagnoses_what_was_kept_and_runs_the_rest(tmp_path):
     assert {path.name for path in (tmp_path / "runs").iterdir()} == {"program0", "program1", "program2"}
     again = run(cases, results, tmp_path, keep=tmp_path / "runs", again=True)
     assert set(again.ran) == {"program3", "program4"}
+
+
+def test_two_measurements_are_compared_by_what_was_said_and_not_by_where_it_was_run(tmp_path):
+    def outcome(name, **facts):
+        found = {"rule": "A101", "severity": "note", "place": "0", "steps": [0, 1], "known_at": 1}
+        found |= {"message": "m", "confidence": 0.5, "source": {"file": "a", "line": 3}} | facts
+        report = {"coverage": {}, "findings": [found]}
+        return Outcome(name=name, program="", tree="", report=report, exit_code=0, run_s=1, diagnose_s=1)
+
+    one, other = Results(tmp_path / "one"), Results(tmp_path / "other")
+    for results, file in ((one, "a"), (other, "b")):
+        results.put(outcome("same", source={"file": file, "line": 3}))
+        results.put(outcome("other line", source={"file": "a", "line": 4 if file == "b" else 3}))
+        results.put(outcome("other words", message=file))
+    one.put(outcome("alone"))
+    names = ["same", "other line", "other words", "alone", "never run"]
+    assert differing(names, one, other) == (3, ["other line", "other words"])
 
 
 def test_the_hash_of_the_package_is_of_what_decides_and_not_of_what_was_measured(tmp_path):

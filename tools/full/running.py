@@ -24,7 +24,7 @@ from typing import Any, Protocol
 
 from tools.full.programs import Case
 
-__all__ = ["ForkServers", "Outcome", "Processes", "Results", "run_all"]
+__all__ = ["ForkServers", "Outcome", "Processes", "Results", "differing", "run_all"]
 
 RUN_LIMIT_S, DIAGNOSE_LIMIT_S = 300.0, 120.0
 CALM = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "UNBUG_LANG": "en"}
@@ -74,6 +74,22 @@ class Results:
         if known is None or known.problem:
             return False
         return (known.program, known.tree) == (case.digest, tree)
+
+
+def differing(names: Iterable[str], one: Results, other: Results) -> tuple[int, list[str]]:
+    """Say of how many programs two folders both hold a report, and of which of them the findings differ.
+
+    Returns:
+        The number compared, and the names: rule, severity, place, steps, words, line or confidence differ.
+    """
+    pairs = [(name, one.get(name), other.get(name)) for name in names]
+    both = [(name, a.report, b.report) for name, a, b in pairs if a and b and a.report and b.report]
+    return len(both), [name for name, a, b in both if _said(a) != _said(b)]
+
+
+def _said(report: dict[str, Any]) -> list[tuple[Any, ...]]:
+    keys = ("rule", "severity", "place", "steps", "known_at", "message", "confidence")
+    return [(*(f[key] for key in keys), (f["source"] or {}).get("line")) for f in report["findings"]]
 
 
 class Unbug(Protocol):

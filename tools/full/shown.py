@@ -130,8 +130,8 @@ the manifest accepts as not to be told from it.
 """
 
 
-def page(now: Mapping[str, Any], rates: Mapping[str, Any]) -> str:
-    """The page of the docs."""
+def page(now: Mapping[str, Any], rates: Mapping[str, Any], peers: Mapping[str, Any] | None = None) -> str:
+    """The page of the docs; `peers` is what `bench/peers_find.py` measured."""
     columns = [name for name in COLUMNS if name in now["groups"]]
     parts = [HEAD.format(date=now["date"], version=now["version"])]
     parts += ["## Faulty and healthy programs", ""]
@@ -162,7 +162,9 @@ def page(now: Mapping[str, Any], rates: Mapping[str, Any]) -> str:
         parts.append("")
     parts += ["## By class", "", "Classes with ten programs or more in a half: right class first.", ""]
     parts += _page_classes(now["classes"])
-    parts += ["## By rule", "", _page_rules(rates)]
+    parts += ["## By rule", "", _page_rules(rates), ""]
+    if peers:
+        parts += _page_peers(peers)
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -199,3 +201,26 @@ def _page_rules(rates: Mapping[str, Any]) -> str:
         f"| {code} | {row['alarms']} | up to {row['wilson_high']:.1%} |" for code, row in sorted(loud.items())
     ]
     return "\n".join([told + " The others:", "", "| rule | alarms | rate |", "| --- | --- | --- |", *rows])
+
+
+def _page_peers(peers: Mapping[str, Any]) -> list[str]:
+    counts = peers["programs"]
+    lines = ["## Beside other tools", ""]
+    lines += [
+        f"On {counts['faulty']} faulty and {counts['healthy']} healthy programs of the dev half, measured on",
+        f"{peers['date']} by `bench/peers_find.py`: with any finding of severity warning or error, hints on",
+        "speed left out. Which class a finding names is not compared, for each tool has words of its own. The",
+        "first three were attached to the training without a change to the program; the others read its source.",
+        "",
+        "| tool | faulty with a finding | healthy with a finding | findings per program | failed |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name, told in peers["tools"].items():
+        (k, n), (j, m) = told["detection"], told["false_alarms"]
+        cells = [f"{k / n:.0%} ({_interval((k, n))})", f"{j / m:.0%} ({_interval((j, m))})"]
+        lines.append(
+            f"| {name} {told['version']} | {' | '.join(cells)} | {told['alerts']} | {told['failed']} |"
+        )
+    lines += ["", "Not measured, as they cannot be applied to a program as it is:", ""]
+    lines += [f"- {name}: {why}" for name, why in peers["not_applied"].items()]
+    return lines
