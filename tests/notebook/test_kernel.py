@@ -247,6 +247,19 @@ while True:
     if step == 50:
         print("trains", flush=True)
 """
+INSIDE = """\
+%%unbug --quiet --name inside
+from unbug.record.steps import Steps
+begin = Steps.begin
+def interrupted(self, optimizer):
+    begin(self, optimizer)
+    signal.raise_signal(signal.SIGINT)
+Steps.begin = interrupted
+try:
+    train(3)
+finally:
+    Steps.begin = begin
+"""
 
 
 @pytest.mark.slow
@@ -269,6 +282,10 @@ def test_an_interrupt_leaves_nothing_behind(kernel, tmp_path):
         assert view.status.state.value == "interrupted"
         assert view.trainings[0].steps >= 50
     assert kernel.printed("%%unbug --quiet --name again\nprint(train(3) >= 0)") == "True"
+    _, reply = kernel.end_of(kernel.send(INSIDE))  # in the middle of unbug's own code
+    assert reply["ename"] == "KeyboardInterrupt"
+    trace = "".join(reply["traceback"])
+    assert "optimizer.step()" in trace and not re.search("unbug/(hooks|record|session)/", trace)
 
 
 @pytest.mark.slow
