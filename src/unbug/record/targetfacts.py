@@ -101,7 +101,7 @@ def _indices(target: torch.Tensor, flat: torch.Tensor, values: list[float]) -> b
 
 def _one_number(target: torch.Tensor) -> bool:
     """Whether each example has one number."""
-    return target.dim() == 1 or (target.dim() == 2 and target.shape[1] == 1)
+    return bool(target.dim() == 1 or (target.dim() == 2 and target.shape[1] == 1))
 
 
 def _padding(flat: torch.Tensor) -> Facts:

@@ -99,7 +99,7 @@ class Near:
 
 def _made_at(node: Node) -> int:
     """Sources before what they go into; leaves first."""
-    return node_time(node.raw)
+    return int(node_time(node.raw))
 
 
 def _outer(nodes: list[Node]) -> dict[Node, None]:

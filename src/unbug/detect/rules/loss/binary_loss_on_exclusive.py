@@ -69,7 +69,12 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
 
 
 def _call(**fields: Any) -> Event:
-    given = {"function": "binary_cross_entropy_with_logits", "file": "t.py", "line": 7, "calls": 10}
+    given: dict[str, Any] = {
+        "function": "binary_cross_entropy_with_logits",
+        "file": "t.py",
+        "line": 7,
+        "calls": 10,
+    }
     return event("loss_call", **given | {"target_one_hot_share": 1.0, "target_shape": [32, 7]} | fields)
 
 

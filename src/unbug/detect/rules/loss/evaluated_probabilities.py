@@ -92,7 +92,12 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
 
 
 def _call(phase: str, low: float, high: float, unit: float = 1.0, **fields: Any) -> Event:
-    given = {"function": _LOGITS[0], "file": "t.py", "line": 7 if phase == "train" else 20, "calls": 2}
+    given: dict[str, Any] = {
+        "function": _LOGITS[0],
+        "file": "t.py",
+        "line": 7 if phase == "train" else 20,
+        "calls": 2,
+    }
     values = {"input_min": low, "input_max": high, "input_in_unit_share": unit}
     return event("loss_call", phase=Phase.EVAL if phase == "eval" else Phase.TRAIN, **given | values | fields)
 

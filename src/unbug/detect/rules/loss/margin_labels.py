@@ -88,7 +88,13 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
 
 
 def _call(**fields: Any) -> Event:
-    given = {"function": "soft_margin_loss", "file": "t.py", "line": 7, "calls": 3, "target_min": 0.0}
+    given: dict[str, Any] = {
+        "function": "soft_margin_loss",
+        "file": "t.py",
+        "line": 7,
+        "calls": 3,
+        "target_min": 0.0,
+    }
     return event("loss_call", **given | {"target_bits_share": 1.0} | fields)
 
 

@@ -89,7 +89,13 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
 
 
 def _call(**fields: Any) -> Event:
-    given = {"function": "cross_entropy", "file": "t.py", "line": 7, "calls": 3, "input_shape": [8, 5]}
+    given: dict[str, Any] = {
+        "function": "cross_entropy",
+        "file": "t.py",
+        "line": 7,
+        "calls": 3,
+        "input_shape": [8, 5],
+    }
     return event("loss_call", **given | {"classes": 5, "target_dtype": "float32"} | fields)
 
 

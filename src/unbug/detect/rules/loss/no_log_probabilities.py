@@ -82,7 +82,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
 
 
 def _call(function: str, low: float, high: float, **fields: Any) -> Event:
-    given = {"function": function, "file": "t.py", "line": 7, "calls": 3, "input_op": "Addmm"}
+    given: dict[str, Any] = {"function": function, "file": "t.py", "line": 7, "calls": 3, "input_op": "Addmm"}
     return event("loss_call", **given | {"input_min": low, "input_max": high} | fields)
 
 

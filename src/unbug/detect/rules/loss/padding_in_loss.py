@@ -81,7 +81,13 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
 
 
 def _call(**fields: Any) -> Event:
-    given = {"function": "cross_entropy", "file": "t.py", "line": 7, "calls": 5, "ignore_index": -100}
+    given: dict[str, Any] = {
+        "function": "cross_entropy",
+        "file": "t.py",
+        "line": 7,
+        "calls": 5,
+        "ignore_index": -100,
+    }
     padding = {"target_padded_share": 0.95, "pad_value": 0.0, "pad_share": 0.1, "reduction": "mean"}
     return event("loss_call", **given | padding | fields)
 

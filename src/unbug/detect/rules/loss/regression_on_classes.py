@@ -114,7 +114,13 @@ def _equally_common(profile: Mapping[str, Any], at: Thresholds) -> bool:
 
 
 def _call(**fields: Any) -> Event:
-    given = {"function": "mse_loss", "file": "t.py", "line": 7, "calls": 10, "input_op": "Addmm"}
+    given: dict[str, Any] = {
+        "function": "mse_loss",
+        "file": "t.py",
+        "line": 7,
+        "calls": 10,
+        "input_op": "Addmm",
+    }
     return event("loss_call", **given | {"target_min": 0.0, "target_max": 1.0} | fields)
 
 

@@ -142,7 +142,8 @@ def _composed(factor: float) -> Event:
 
 
 def _optimizer(kind: str, rate: float, momentum: float = 0.0) -> Event:
-    return event("optimizer", **{"class": kind, "groups": [{"lr": rate, "momentum": momentum}]})
+    fields: dict[str, Any] = {"class": kind, "groups": [{"lr": rate, "momentum": momentum}]}
+    return event("optimizer", **fields)
 
 
 CASES = (

@@ -119,7 +119,7 @@ def _beyond(operation: str, fields: Mapping[str, Any], share: float) -> Bilingua
 
 
 def _call(function: str, op: str, **fields: Any) -> Event:
-    given = {"function": function, "file": "t.py", "line": 7, "calls": 3, "input_op": op}
+    given: dict[str, Any] = {"function": function, "file": "t.py", "line": 7, "calls": 3, "input_op": op}
     return event("loss_call", **given | {"input_min": 0.0, "input_max": 1.0} | fields)
 
 

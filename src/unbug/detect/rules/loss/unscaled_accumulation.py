@@ -118,7 +118,7 @@ def _is_plain_mean(fields: Mapping[str, Any]) -> bool:
 
 def _passes(factor: float = 1.0, lines: tuple[int, int] = (9, 9), **fields: Any) -> tuple[Event, ...]:
     root = {"op": "NllLoss", "reduction": "mean", "factor": factor}
-    given = {"root": root, "batch": 32, "file": "t.py"} | fields
+    given: dict[str, Any] = {"root": root, "batch": 32, "file": "t.py"} | fields
     return (
         event("loop_order", order="Z(FB)+S"),
         *(event("wiring", step=1, line=line, **given) for line in lines),

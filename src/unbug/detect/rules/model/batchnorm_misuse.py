@@ -159,8 +159,8 @@ def _facts(window: Window, one: Mapping[str, Any]) -> Evidence:
     return facts_evidence(window, str(one["place"]), (0, 0), Bilingual("how it is set up", "设置"), **shown)
 
 
-def _layer(momentum: float | None = 0.1, **fields: Any) -> Event:
-    one = {"place": "bn", "class": "BatchNorm1d", "training": True, "eps": 1e-5, "momentum": momentum}
+def _layer(momentum: float | None = 0.1, kind: str = "BatchNorm1d", **fields: Any) -> Event:
+    one = {"place": "bn", "class": kind, "training": True, "eps": 1e-5, "momentum": momentum}
     return event("layers", layers=[one | {"track_running_stats": True} | fields])
 
 
@@ -186,7 +186,7 @@ CASES = (
     silent("never evaluated", events=(_layer(0.003),), loss__value=_STEPS),
     silent(
         "batches of two images",
-        events=(_layer(**{"class": "BatchNorm2d"}),),
+        events=(_layer(0.1, kind="BatchNorm2d"),),
         step__batch_size={"data": [2.0] * 5},
     ),
 )

@@ -104,6 +104,7 @@ def _finding(
             "leave the default initialisation, or use nn.init.kaiming_normal_ or xavier_uniform_",
             "保留默认初始化，或使用 nn.init.kaiming_normal_、xavier_uniform_",
         ),
+        confidence=0.7 if _normalised(fields) else None,
         steps=(0, 0),
         known_at=0,
         evidence=(
@@ -116,6 +117,11 @@ def _finding(
             ),
         ),
     )
+
+
+def _normalised(fields: Mapping[str, Any]) -> bool:
+    """Whether layers normalise what they are given, so that the size of weights before them matters less."""
+    return any(str(one.get("class")).startswith("BatchNorm") for one in fields.get("layers") or ())
 
 
 def _loaded(window: Window) -> bool:

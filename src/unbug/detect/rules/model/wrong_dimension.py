@@ -78,7 +78,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
 
 def _said(fact: Fact, at: Thresholds) -> Bilingual | None:
     item = fact.item
-    shape, dim = item.get("shape") or (), int(item.get("dim") or 0)
+    shape, dim = [int(one) for one in item.get("shape") or ()], int(item.get("dim") or 0)
     name, sizes = str(item.get("op") or "a norm").lower(), shape_text(shape)
     if "op" not in item:
         return Bilingual(
