@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unbug.types import Source
+from unbug.detect.loops import alternating
+from unbug.detect.sites import loss_sites
+from unbug.detect.structure import orders
+from unbug.types import Phase, Source
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unbug.detect.window import Window
 
-__all__ = ["answers", "first_layer", "given", "numbers", "told_at"]
+__all__ = ["answers", "first_layer", "given", "learns_from_examples", "numbers", "told_at"]
 
 Fields = Mapping[str, Any]
+_SINGLE, _ASKED = 8, 50
+"""Examples in a batch below which, and batches from which on, an evaluation looks like acting."""
 
 
 def given(window: Window, phase: str) -> tuple[tuple[int, Fields], ...]:
@@ -35,6 +40,26 @@ def numbers(fields: Fields, name: str) -> NDArray[np.float64]:
     if not isinstance(found, (list, tuple)):
         return np.zeros(0)
     return np.asarray([np.nan if one is None else one for one in found], dtype=np.float64)
+
+
+def learns_from_examples(window: Window) -> bool:
+    """Whether losses compare with given targets: no several optimizers in turn, no loss of both signs, no model
+    that is asked for single examples without gradients while it learns (it acts)."""
+    words = [word for _, word in orders(window)]
+    busy = [word for word in words if word.count("F") > word.count("B")]
+    loss = window.one("loss.value")
+    if alternating(window) or len(busy) * 2 > len(words) or (loss is not None and (loss.values < 0).any()):
+        return False
+    if not loss_sites(window, phase=Phase.TRAIN):
+        return False
+    asked = [fields for _, fields in given(window, "eval")]
+    rows = [
+        int(one.get("rows_looked_at") or 0) / max(int(one.get("batches_looked_at") or 0), 1) for one in asked
+    ]
+    return not any(
+        count < _SINGLE and int(one.get("batches") or 0) > _ASKED
+        for count, one in zip(rows, asked, strict=True)
+    )
 
 
 def told_at(fields: Fields) -> Source | None:

@@ -31,8 +31,7 @@ from unbug.detect.contract import (
     threshold,
 )
 from unbug.detect.dataline import data_line
-from unbug.detect.given import Fields, answers, given, numbers
-from unbug.detect.loops import supervised
+from unbug.detect.given import Fields, answers, given, learns_from_examples, numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +64,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             yield _finding(window, step, said[0], severity=said[1])
             return
     for step, fields in asked:
-        if not int(fields.get("classes") or 0) and not supervised(window):
+        if not int(fields.get("classes") or 0) and not learns_from_examples(window):
             continue
         message = _unlike(fields, at)
         if message is not None:

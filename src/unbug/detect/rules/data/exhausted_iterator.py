@@ -2,8 +2,9 @@
 
 Why it matters: the program counts epochs, evaluates and prints, but the model stays as it was.
 How it decides: a loader was asked for an epoch and gave no batch, `times` times, after it had given batches;
-    or the training saw each example once, and then all batches of an evaluation came `passes` times at the
-    last step with nothing learned in between, no evaluation having been made at another step.
+    or half of the steps after one, `idle` at least, came without any forward or backward pass; or the
+    training saw each example once, and then all batches of an evaluation came `passes` times at the last step
+    with nothing learned in between, no evaluation having been made at another step.
 When it is wrong: a single pass over the data, followed by many evaluations of the same examples.
 What to do: make the iterator anew in each epoch: iterate over the loader or the list, not over
     `iter(loader)`, `zip`, `map` or a generator that was made once.
@@ -35,6 +36,7 @@ from unbug.detect.setup import program_line
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
     times: int = threshold(2, unit="epochs without a batch", low=1, high=1000, why="one may be a last check")
+    idle: int = threshold(10, unit="steps", low=2, high=10**6, why="a few may come from another loop")
     passes: int = threshold(4, unit="evaluations at one step", low=3, high=1000, why="a few are usual")
 
 
@@ -43,7 +45,7 @@ class Thresholds:
     "exhausted-iterator",
     chinese="迭代器已耗尽",
     diagnoses=("exhausted-iterator",),
-    events=("exhausted", "given", "loss_call"),
+    events=("exhausted", "given", "loss_call", "loop_order"),
     severity=Severity.ERROR,
     since="0.3",
     confidence=0.95,
@@ -67,6 +69,24 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             passes=times,
         )
         return
+    for seen in window.events("loop_order"):
+        word, count = str(seen.fields.get("order") or ""), int(seen.fields.get("count") or 0)
+        if "S" in word and not set(word) & {"F", "B", "("} and count >= at.idle:
+            first = int(seen.fields.get("first_step") or 0)
+            if first == 0 or 2 * count < window.steps - first:
+                continue
+            yield _finding(
+                window,
+                first,
+                Bilingual(
+                    f"from step {first} on, {count} steps were made without any forward or backward pass: "
+                    "nothing came to train on",
+                    f"自第 {first} 步起，有 {count} 步没有任何前向或反向传播：没有数据可供训练",
+                ),
+                severity=None,
+                passes=count,
+            )
+            return
     if not window.ended:
         return
     trained, evaluated = given(window, "train"), given(window, "eval")
@@ -139,6 +159,16 @@ CASES = (
     fires("two empty epochs", place="data", severity=Severity.ERROR, events=(_empty(2),)),
     fires("an evaluation over nothing", events=(_empty(5, grad=False),)),
     fires("a generator made once", severity=Severity.WARNING, events=_sides(400, 400, 4, 1)),
+    fires(
+        "steps without data",
+        severity=Severity.ERROR,
+        events=(event("loop_order", step=99, order="ZS", count=60, first_step=20),),
+    ),
+    silent(
+        "steps without data, seldom",
+        events=(event("loop_order", step=99, order="ZS", count=9, first_step=20),),
+    ),
+    silent("steps whose passes were not seen", events=(event("loop_order", step=99, order="ZS", count=99),)),
     silent("one empty pass", events=(_empty(1),)),
     silent("a loader that is empty from the start", events=(_empty(5, gave=False),)),
     silent("several epochs", events=_sides(800, 400, 8, 1)),

@@ -5,8 +5,8 @@ Why it matters: the first layer's outputs and gradients grow with the inputs: un
 How it decides: the root mean square of a feature (or channel) is at least `scale`, the first layer is linear,
     convolutional or recurrent, with no normalisation in front, and harm is seen: the first loss is `loss`
     times that of guessing, the first outputs `outputs` times as large as the targets, most values of a tanh
-    or sigmoid saturated at once, or a loss that is not finite. Without harm
-    it is a note at the end, from `noted` on.
+    or sigmoid saturated at once, or a loss that is not finite. From `noted` on it is told at the end, too: as
+    an alert if the loss is still `stays` of the first one, else as a note.
 When it is wrong: a model that scales its inputs itself, and that harm has another cause.
 What to do: standardise each feature with mean and deviation of the training data; divide bytes by 255.
 Source: LeCun et al. 1998, "Efficient BackProp", section 4.3; the numbers are ours.
@@ -33,7 +33,7 @@ from unbug.detect.contract import (
     trained_sites,
 )
 from unbug.detect.dataline import data_line
-from unbug.detect.given import Fields, answers, first_layer, given, numbers
+from unbug.detect.given import Fields, answers, first_layer, given, learns_from_examples, numbers
 
 _LAYERS = ("Linear", "Conv1d", "Conv2d", "Conv3d", "LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell")
 
@@ -45,6 +45,8 @@ class Thresholds:
     loss: float = threshold(3.0, unit="times guessing", low=1.2, high=1e6, why="fresh models are within 1.5")
     outputs: float = threshold(10.0, unit="times the targets", low=2, high=1e9, why="fresh models are below")
     saturated: float = threshold(0.5, unit="of the values", low=0.1, high=1, why="fresh units are not")
+    stays: float = threshold(0.8, unit="of the first loss", low=0.3, high=1.0, why="scaled inputs halve it")
+    rows: int = threshold(50, unit="recorded losses", low=10, high=10**6, why="fewer are no training")
 
 
 @detector(
@@ -53,7 +55,7 @@ class Thresholds:
     chinese="输入未缩放",
     diagnoses=("unnormalized-input",),
     reads=("activation.saturated_share", "loss.value", "loss.nonfinite"),
-    events=("given", "answers", "loss_call"),
+    events=("given", "answers", "loss_call", "loop_order"),
     severity=Severity.WARNING,
     since="0.3",
     confidence=0.88,
@@ -73,7 +75,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         if found[1] >= at.noted:
             last = step, fields, found
     if last is not None and window.ended:
-        yield _finding(window, *last, None, at)
+        yield _finding(window, *last, _stays(window, at), at)
 
 
 def _finding(
@@ -158,6 +160,20 @@ def _harm(window: Window, step: int, at: Thresholds) -> Bilingual | None:
     return None
 
 
+def _stays(window: Window, at: Thresholds) -> Bilingual | None:
+    """Whether hardly anything was learned, at the end."""
+    loss = window.one("loss.value")
+    if loss is None or len(loss) < at.rows or not learns_from_examples(window):
+        return None
+    part = max(3, len(loss) // 10)
+    start, end = float(np.median(loss.values[:part])), float(np.median(loss.values[-part:]))
+    if not end > at.stays * start > 0:
+        return None
+    return Bilingual(
+        f"the loss goes from {start:.4g} to {end:.4g} only", f"损失只从 {start:.4g} 变到 {end:.4g}"
+    )
+
+
 def _guessing(window: Window) -> float | None:
     """The loss of a model that knows nothing, where one classification is all that is trained on."""
     sites = trained_sites(window)
@@ -227,6 +243,13 @@ CASES = (
     ),
     fires("no harm", severity=Severity.NOTE, events=(_RAW, _CE), places=_LINEAR, loss__value=_GOOD),
     silent("just below the scale", events=(_FINE, _CE), places=_LINEAR, loss__value=_BAD),
+    fires(
+        "hardly anything is learned",
+        severity=Severity.WARNING,
+        events=(_RAW, _CE),
+        places=_LINEAR,
+        loss__value={"loss": [2.3] * 25 + [2.0] * 25},
+    ),
     silent("no harm, not so large", events=(_SIXTEEN, _CE), places=_LINEAR, loss__value=_GOOD),
     silent("a normalisation comes first", events=(_RAW, _CE), places=_NORM, loss__value=_BAD),
 )

@@ -33,8 +33,7 @@ from unbug.detect.contract import (
     threshold,
 )
 from unbug.detect.dataline import data_line
-from unbug.detect.given import Fields, answers, told_at
-from unbug.detect.loops import supervised
+from unbug.detect.given import Fields, answers, learns_from_examples, told_at
 
 _ABSOLUTE = ("l1_loss", "smooth_l1_loss", "huber_loss")
 
@@ -68,7 +67,7 @@ class Thresholds:
 def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     told = [one for one in answers(window, "train") if "target_std" in one[1]]
     loss = window.one("loss.value")
-    if not told or loss is None or len(loss) < at.rows or not supervised(window):
+    if not told or loss is None or len(loss) < at.rows or not learns_from_examples(window):
         return
     if len({one[1].get("line") for one in told}) != 1:
         return
