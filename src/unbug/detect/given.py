@@ -43,8 +43,8 @@ def numbers(fields: Fields, name: str) -> NDArray[np.float64]:
 
 
 def learns_from_examples(window: Window) -> bool:
-    """Whether losses compare with given targets: no several optimizers in turn, no loss of both signs, no model
-    that is asked for single examples without gradients while it learns (it acts)."""
+    """Whether losses compare with given targets: no several optimizers in turn, no loss of both signs, and no
+    model that is asked for single examples without gradients while it learns (it acts)."""
     words = [word for _, word in orders(window)]
     busy = [word for word in words if word.count("F") > word.count("B")]
     loss = window.one("loss.value")
@@ -53,12 +53,10 @@ def learns_from_examples(window: Window) -> bool:
     if not loss_sites(window, phase=Phase.TRAIN):
         return False
     asked = [fields for _, fields in given(window, "eval")]
-    rows = [
-        int(one.get("rows_looked_at") or 0) / max(int(one.get("batches_looked_at") or 0), 1) for one in asked
-    ]
     return not any(
-        count < _SINGLE and int(one.get("batches") or 0) > _ASKED
-        for count, one in zip(rows, asked, strict=True)
+        int(one.get("batches") or 0) > _ASKED
+        and int(one.get("rows_looked_at") or 0) < _SINGLE * int(one.get("batches_looked_at") or 0)
+        for one in asked
     )
 
 

@@ -36,8 +36,9 @@ from unbug.detect.contract import (
 from unbug.detect.dataline import data_line
 from unbug.detect.given import Fields, given, numbers
 
-_FEATURES, _SPREAD, _TURNED, _AGREE = 8, 0.5, 0.5, 0.2
-"""Features at least; spread of their means over their deviation; median shift; correlation at most."""
+_FEATURES, _SPREAD, _TURNED, _AGREE, _WIDER = 8, 0.5, 0.5, 0.2, 0.25
+"""Features at least; spread of their means over their deviation; median shift; correlation at most; logarithm
+of the ratio of deviations."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +165,14 @@ def _scaled(base: Fields, fields: Fields, at: Thresholds) -> Bilingual | None:
             "training",
             f"{int(varied.sum())} 个特征中有 {int((off | apart).sum())} 个在评估中的尺度与训练不同",
         )
+    whole = fields.get("whole_numbers") is True and base.get("whole_numbers") is False
+    if whole and (shift >= _TURNED or abs(np.log(ratio)) >= _WIDER):
+        return Bilingual(
+            "inputs of the evaluation are whole numbers, those of the training are not; they lie "
+            f"{shift:.3g} "
+            "standard deviations apart",
+            f"评估输入是整数，而训练输入不是；两者相差 {shift:.3g} 个标准差",
+        )
     if shift >= at.shift:
         return Bilingual(
             f"inputs of the evaluation lie {shift:.3g} standard deviations off those of the training "
@@ -241,6 +250,13 @@ _COLOURS = {
 CASES = (
     fires("raw inputs in evaluation", place="data", events=_sides(evaluation=(5.0, 3.0))),
     fires("another offset", events=_sides(evaluation=(4.0, 1.0))),
+    fires(
+        "counts in evaluation, scaled ones in training",
+        events=tuple(
+            event(one.kind, step=one.step, phase=one.phase, **one.fields, whole_numbers=bool(one.step == 10))
+            for one in _sides(evaluation=(1.6, 1.5))
+        ),
+    ),
     fires("half the range in images", events=_sides(evaluation=(0.5, 0.5), by="channel")),
     fires("fitted on each batch", events=_sides(evaluation=(0.0, 1.0), alone=10)),
     fires(
