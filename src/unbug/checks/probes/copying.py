@@ -112,9 +112,10 @@ def _inside(thing: Any, memo: dict[int, Any]) -> Iterable[Any]:
     if package in _TRAINERS:
         memo[id(thing)] = None
         return ()
+    kind = type(thing)
+    if isinstance(thing, torch.optim.Optimizer) or hasattr(kind, "__next__") or hasattr(kind, "fileno"):
+        raise NotPossible(f"the model holds a {kind.__name__}")
     if package in _LEFT_OUT:
         return ()
-    if isinstance(thing, torch.optim.Optimizer) or hasattr(thing, "__next__") or hasattr(thing, "fileno"):
-        raise NotPossible(f"the model holds a {type(thing).__name__}")
     held = getattr(thing, "__dict__", None)
     return held.values() if isinstance(held, dict) else ()
