@@ -94,3 +94,34 @@ def test_one_model_has_no_twin(record):
             model(torch.randn(4, 8)).sum().backward()
             optimizer.step()
     assert writer.told("twins") == []
+
+
+def trained_beside(average):
+    model, shadow = _copied()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(6):
+        optimizer.zero_grad()
+        model(torch.randn(4, 8)).square().mean().backward()
+        optimizer.step()
+        average(shadow, model)
+    shadow.eval()
+    with torch.no_grad():
+        shadow(torch.randn(4, 8))
+
+
+def test_an_average_that_only_runs_at_the_end_and_never_moved(record):
+    with record() as writer:
+        trained_beside(lambda shadow, model: None)
+    twin = last(writer)
+    assert twin["copied"] and not twin["changed"] and twin["student_moved"]
+
+
+def test_an_average_that_only_runs_at_the_end_and_moved(record):
+    def follow(shadow, model):
+        with torch.no_grad():
+            for kept, new in zip(shadow.parameters(), model.parameters(), strict=True):
+                kept.lerp_(new, 0.1)
+
+    with record() as writer:
+        trained_beside(follow)
+    assert writer.told("twins") == []

@@ -57,6 +57,7 @@ class Twins:
     def __init__(self, core: Core, sight: Sight) -> None:
         self._core, self._sight = core, sight
         self._known: dict[int, list[_Twin]] = {}
+        self._begun: dict[int, dict[tuple[Any, ...], tuple[torch.Tensor, str]]] = {}
 
     def look(self, watched: Watched, *, ended: int = 0) -> None:
         """The optimizer is about to step; or no step comes any more, where `ended` is 1."""
@@ -81,12 +82,31 @@ class Twins:
 
     def close(self) -> None:
         """Look a last time."""
-        for number in list(self._known):
+        for number, known in list(self._known.items()):
             watched = self._core.watched.get(number)
             if watched is not None:
                 self.look(watched, ended=1)
+                if not known:
+                    self._idle_copies(watched)
         self._sight.poll(wait=True)
         self._known.clear()
+        self._begun.clear()
+
+    def _idle_copies(self, watched: Watched) -> None:
+        """Copies that ran only after the training, and are still what the model was before it."""
+        begun = self._begun.get(watched.training.number, {})
+        told = []
+        for module, name, key, mine in self._parts():
+            student = begun.get(key) if mine == 0 else None
+            now = _elements(module) if student is not None else None
+            if student is None or now is None or now.shape != student[0].shape:
+                continue
+            if bool((now.cpu() == student[0].cpu()).all()):
+                fields = {"module": name, "student": student[1], "copied": True, "changed": False}
+                told.append({**fields, "since": 0, "student_moved": True})
+        if told:
+            step = max(watched.training.steps - 1, 0)
+            self._core.event("twins", {"twins": told[:1]}, training=watched.training.number, step=step)
 
     def _tell(self, number: int, step: int, twins: list[_Twin], got: list[float]) -> None:
         told: list[dict[str, Any]] = []
@@ -108,19 +128,19 @@ class Twins:
         self._core.event("twins", {"twins": told}, training=number, step=step)
 
     def _new(self, watched: Watched, known: list[_Twin]) -> Iterator[_Twin]:
-        core = self._core
-        held = [training.parameters for training in core.trainings.all]
-        held += [state.parameters for state in core.trainings.waiting()]
         students: dict[tuple[Any, ...], tuple[torch.nn.Module, str]] = {}
         copies: list[tuple[tuple[Any, ...], torch.nn.Module, str]] = []
-        for module, name in self._modules():
-            parameters = list(module.parameters())
-            mine = sum(any(same(table, one) for table in held) for one in parameters)
-            key = (type(module), tuple(tuple(one.shape) for one in parameters))
-            if parameters and mine == len(parameters):
+        for module, name, key, mine in self._parts():
+            if mine == len(key[1]):
                 students.setdefault(key, (module, name))
-            elif parameters and not mine:
+            elif not mine:
                 copies.append((key, module, name))
+        if not watched.training.steps:
+            kept = self._begun.setdefault(watched.training.number, {})
+            for key, (module, name) in list(students.items())[:_MOST_TWINS]:
+                elements = _elements(module)
+                if elements is not None and elements.numel() >= _ELEMENTS:
+                    kept[key] = elements, name
         inside = {
             id(part) for twin in known if (module := twin.ref()) is not None for part in module.modules()
         }
@@ -138,6 +158,17 @@ class Twins:
                         begun,
                         watched.training.steps,
                     )
+
+    def _parts(self) -> Iterator[tuple[torch.nn.Module, str, tuple[Any, ...], int]]:
+        """Modules with parameters: name, class and shapes, and how many of the parameters are optimised."""
+        core = self._core
+        held = [training.parameters for training in core.trainings.all]
+        held += [state.parameters for state in core.trainings.waiting()]
+        for module, name in self._modules():
+            parameters = list(module.parameters())
+            if parameters:
+                mine = sum(any(same(table, one) for table in held) for one in parameters)
+                yield module, name, (type(module), tuple(tuple(one.shape) for one in parameters)), mine
 
     def _modules(self) -> Iterator[tuple[torch.nn.Module, str]]:
         """Roots, the largest modules first, then what they are made of."""

@@ -120,14 +120,19 @@ def _never(window: Window, words: tuple[tuple[int, str], ...], at: Thresholds) -
     stepped = min((step for step, word in words if "S" in word), default=None)
     if not stepless or (stepped is not None and stepped <= stepless[0]):
         return None
+    seen = []
     for track in window.read("weight.mean"):
         rows = track.steps >= stepless[0] if stepped is None else track.steps < stepped
-        values = track.values[rows]
-        if len(values) > at.cycles and (values[: at.cycles + 1] != values[0]).any():
-            return None
-    known = [t.steps[t.steps >= stepless[0]] for t in window.read("weight.mean")]
-    last = min((int(steps[at.cycles]) for steps in known if len(steps) > at.cycles), default=None)
-    return None if last is None or (stepped is not None and last >= stepped) else (stepless[0], last)
+        steps, values = track.steps[rows], track.values[rows]
+        if len(values) > 1:
+            if values[0] != values[1]:
+                return None
+            seen.append(int(steps[1]))
+    if not seen:
+        return None
+    last = max(stepless[0] + at.cycles, min(seen))
+    end = window.steps if stepped is None else stepped
+    return None if last >= end else (stepless[0], last)
 
 
 def _rare(
