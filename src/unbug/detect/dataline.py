@@ -89,8 +89,8 @@ def data_line(window: Window, what: str) -> Source | None:
     expression = _operand(tree, line, what)
     if expression is None:
         return None
-    number = _follow(tree, expression, line, 1 if what == "target" else 0, _DEEPEST)
-    return None if number is None else Source(file=file, line=number)
+    made = _follow(tree, expression, line, 1 if what == "target" else 0, _DEEPEST)
+    return None if made is None else Source(file=file, line=made)
 
 
 def loader_line(window: Window) -> Source | None:
@@ -106,10 +106,10 @@ def loader_line(window: Window) -> Source | None:
             if isinstance(statement, ast.Assign) and names & set(targets_of(statement.targets)):
                 inside = [node for node in ast.walk(statement.value) if node in calls]
                 if inside:
-                    return Source(file=file, line=inside[0].lineno)  # type: ignore[attr-defined]
+                    return Source(file=file, line=inside[0].lineno)
         inside = [node for node in ast.walk(loop.iter) if node in calls]
         if inside:
-            return Source(file=file, line=inside[0].lineno)  # type: ignore[attr-defined]
+            return Source(file=file, line=inside[0].lineno)
     return Source(file=file, line=calls[0].lineno) if len(calls) == 1 else None
 
 

@@ -14,6 +14,7 @@ Source: Breck et al. 2019, "Data Validation for Machine Learning"; the numbers a
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -152,7 +153,7 @@ def _unlike(fields: Fields, at: Thresholds) -> Bilingual | None:
     )
 
 
-def _given(**fields: object) -> Event:
+def _given(**fields: Any) -> Event:
     return event("given", step=9, **fields)
 
 

@@ -12,6 +12,7 @@ Source: LeCun et al. 1998, "Efficient BackProp", section 4.3; AWS, Amazon SageMa
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -99,7 +100,7 @@ _NORM = (
     Place(path="n", kind="module", class_name="torch.nn.modules.batchnorm.BatchNorm2d", order=0),
     Place(path="n.weight", kind="parameter", shape=(3,), parent="n", order=1),
 )
-_PHOTO = {"by": "channel", "shape": [3, 32, 32], "rows_looked_at": 64, "std": [0.25] * 3}
+_PHOTO: dict[str, Any] = {"by": "channel", "shape": [3, 32, 32], "rows_looked_at": 64, "std": [0.25] * 3}
 CASES = (
     fires(
         "photographs of 0 to 1",

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from unbug.detect.contract import (
     Bilingual,
+    Event,
     Finding,
     Phase,
     Severity,
@@ -118,7 +119,7 @@ def _of_slice(window: Window, at: Thresholds) -> tuple[int, int, int, int, bool]
     return None
 
 
-def _sampling(rows: int, looked: int, *, step: int = 20) -> object:
+def _sampling(rows: int, looked: int, *, step: int = 20) -> Event:
     stream = {
         "source": "loader",
         "data": 0,

@@ -16,6 +16,7 @@ Source: Breck et al. 2019, "Data Validation for Machine Learning", on training a
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -218,7 +219,13 @@ def _sides(
     *, evaluation: tuple[float, float], by: str = "feature", alone: int = 0, inside: int = 0
 ) -> tuple[Event, ...]:
     mean, std = evaluation
-    shared = {"module": "Net", "shape": [4], "by": by, "rows_looked_at": 320, "batches_looked_at": 10}
+    shared: dict[str, Any] = {
+        "module": "Net",
+        "shape": [4],
+        "by": by,
+        "rows_looked_at": 320,
+        "batches_looked_at": 10,
+    }
     return (
         event("given", step=9, **shared, mean=[0.0] * 4, std=[1.0] * 4, distinct_rows=300),
         event(
@@ -228,7 +235,13 @@ def _sides(
     )  # fmt: skip
 
 
-_PIXELS = {"module": "Net", "shape": [10], "by": "feature", "rows_looked_at": 320, "batches_looked_at": 10}
+_PIXELS: dict[str, Any] = {
+    "module": "Net",
+    "shape": [10],
+    "by": "feature",
+    "rows_looked_at": 320,
+    "batches_looked_at": 10,
+}
 
 
 def _pixels(mean: list[float]) -> tuple[Event, ...]:
@@ -240,7 +253,7 @@ def _pixels(mean: list[float]) -> tuple[Event, ...]:
     )
 
 
-_COLOURS = {
+_COLOURS: dict[str, Any] = {
     "module": "Net",
     "shape": [3, 32, 32],
     "by": "channel",
