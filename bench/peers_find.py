@@ -1,8 +1,8 @@
 """How often do other tools find the faults that unbug is measured with? `peers_find.py [--sample N]`.
 
 Runs what is installed of the dependency group `bench`, each as its README says, on the programs of the dev
-half, and writes `faults/peers.json`, from which `make faults-full` makes a table. Two kinds: tools that are
-attached to a training (`peers_hook.py` does it, without a change to the program) and those that read its
+half, and writes to `faults/peers.json`, from which `make faults-full` makes a table. Two kinds: tools that
+are attached to a training (`peers_hook.py` does it, without a change to the program) and those that read its
 source. Counted is what unbug is counted by: a faulty program with any finding of severity warning or error, a
 healthy one with any. Which class a finding names is not compared, for these tools have vocabularies of their
 own. Not part of `make bench`: it takes an hour.
@@ -50,14 +50,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--only", nargs="+", metavar="TOOL", choices=ASKED)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args(arguments)
-    today = datetime.date.today().isoformat()
-    told: dict[str, Any] = {"date": today, "tools": {}, "not_applied": NOT_APPLIED}
+    told: dict[str, Any] = json.loads(PEERS.read_text(encoding="utf-8")) if PEERS.exists() else {"tools": {}}
+    told["not_applied"] = NOT_APPLIED
     with tempfile.TemporaryDirectory(prefix="unbug-peers-") as temporary:
         cases = _sampled(gather(REPO / "faults", Path(temporary) / "programs", half="dev"), options.sample)
-        told["programs"] = {
-            "faulty": sum(not case.healthy for case in cases),
-            "healthy": sum(case.healthy for case in cases),
-        }
         for name in options.only or ASKED:
             try:
                 version = importlib.metadata.version(name)
@@ -65,7 +61,8 @@ def main(arguments: list[str]) -> int:
                 print(f"{name}: not installed; `pip install --group bench` installs it")
                 continue
             facts = _measured(name, cases, Path(temporary), options.workers)
-            told["tools"][name] = {"version": version, **facts}
+            today = datetime.date.today().isoformat()
+            told["tools"][name] = {"version": version, "date": today, **facts}
     if not told["tools"]:
         return 1
     write_json(PEERS, told)

@@ -267,6 +267,10 @@ def test_what_is_recorded_names_no_program_and_the_page_shows_its_numbers():
         assert "secret" not in told and "hidden" not in told
     k, n = now["groups"]["held"]["top1"]
     assert f"{k / n:.1%}" in text and "1.2" in text and "30 / 30" in text
+    tool = {"version": "3.1", "detection": [3, 12], "false_alarms": [2, 8], "alerts": 1.5, "failed": 1}
+    peers = {"tools": {"some-linter": tool}, "not_applied": {"other": "it needs a service"}}
+    assert "Beside" not in text and page(now, table, peers).startswith(text.rstrip())
+    assert "| some-linter 3.1 | 3/12 (9%–53%) | 2/8 (7%–59%) | 1.5 | 1 |" in page(now, table, peers)
     assert table["healthy_runs"] == 60 and set(table["rules"]) == {"A101", "T101"}
     assert {"low", "high", "count", "right"} == set(table["confidence"][0])
 

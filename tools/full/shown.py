@@ -204,20 +204,19 @@ def _page_rules(rates: Mapping[str, Any]) -> str:
 
 
 def _page_peers(peers: Mapping[str, Any]) -> list[str]:
-    counts = peers["programs"]
     lines = ["## Beside other tools", ""]
     lines += [
-        f"On {counts['faulty']} faulty and {counts['healthy']} healthy programs of the dev half, measured on",
-        f"{peers['date']} by `bench/peers_find.py`: with any finding of severity warning or error, hints on",
-        "speed left out. Which class a finding names is not compared, for each tool has words of its own. The",
-        "first three were attached to the training without a change to the program; the others read its source.",
+        "On programs of the dev half, measured by `bench/peers_find.py`: with any finding of severity",
+        "warning or error, hints on speed left out. Which class a finding names is not compared, for each",
+        "tool has words of its own. torch-audit, torchmortem and torcheck were attached to the training",
+        "without a change to the program; the others read its source.",
         "",
         "| tool | faulty with a finding | healthy with a finding | findings per program | failed |",
         "| --- | --- | --- | --- | --- |",
     ]
     for name, told in peers["tools"].items():
         (k, n), (j, m) = told["detection"], told["false_alarms"]
-        cells = [f"{k / n:.0%} ({_interval((k, n))})", f"{j / m:.0%} ({_interval((j, m))})"]
+        cells = [f"{k}/{n} ({_interval((k, n))})", f"{j}/{m} ({_interval((j, m))})"]
         lines.append(
             f"| {name} {told['version']} | {' | '.join(cells)} | {told['alerts']} | {told['failed']} |"
         )
