@@ -36,6 +36,8 @@ from unbug.detect.contract import (
     threshold,
 )
 
+_HALF_MOST = 65_504.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
@@ -113,6 +115,14 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     )
 
 
+def _left_float16(loss: Track | None, first: int) -> bool:
+    """Whether a loss that lay just below the largest float16 became infinite."""
+    if loss is None or not np.isinf(loss.values[loss.steps == first]).any():
+        return False
+    before = np.abs(loss.before(first).values)
+    return bool(len(before) and _HALF_MOST / 20 <= before.max() <= _HALF_MOST)
+
+
 def _first_module(window: Window, step: int) -> Track | None:
     """The first module, in network order, whose output was not finite at a step; None if its weights were
     not."""
@@ -176,10 +186,10 @@ def _origin(
                     f"{what} had grown to {times:.3g} times its median",
                     f"{what.zh}此前已增长到中位数的 {times:.3g} 倍",
                 )
-    if half_precision(window) == "float16":
+    if half_precision(window) == "float16" or _left_float16(loss, first):
         return ("low-precision", "numeric-unsafe-op"), Bilingual(
-            "weights or results are in float16, which ends at 65,504 and knows nothing between 0 and 6e-8",
-            "权重或结果为 float16：最大只到 65,504，0 与 6e-8 之间没有任何数",
+            "it fits float16, which ends at 65,504 and knows nothing between 0 and 6e-8",
+            "与 float16 相符：最大只到 65,504，0 与 6e-8 之间没有任何数",
         )
     if first == 0:
         return ("numeric-unsafe-op", "nonfinite-data"), Bilingual(
@@ -204,6 +214,11 @@ CASES = (
         diagnoses=("low-precision", "numeric-unsafe-op"),
         places=(Place(path="fc.weight", kind="parameter", shape=(4, 4), dtype="float16"),),
         loss__value={"loss": [1.0, _NAN]},
+    ),
+    fires(
+        "a loss that was near the end of float16",
+        diagnoses=("low-precision", "numeric-unsafe-op"),
+        loss__value={"loss": [20_000.0, 8_848.0, _INF]},
     ),
     fires("one infinity", place="loss", loss__value={"loss": [1.0, 0.9, _INF]}),
     fires("the flag alone", place="loss", loss__nonfinite={"loss": [0.0, 0.0, 1.0]}),

@@ -21,6 +21,7 @@ from unbug.detect.contract import (
     Event,
     Finding,
     Severity,
+    Track,
     Window,
     comparable_loss,
     detector,
@@ -58,8 +59,8 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     rate, setup = window.one("optimizer.lr"), stepping(window)
     if rate is None or setup is None or len(rate) < 3 or window.steps < at.steps:
         return
-    asked = setup.number("max_lr") or setup.number("initial_lr")
     last = float(rate.values[-1])
+    asked = setup.number("max_lr") or setup.number("initial_lr") or _unknown(rate, at)
     if (
         not 0 < last <= at.share * asked
         or last < float(rate.values.max())
@@ -75,9 +76,9 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     yield Finding(
         place="optimizer",
         message=Bilingual(
-            f"the learning rate was still rising when the training ended: {last:.3g} of {asked:.3g} at step "
+            f"the learning rate was still rising when the training ended, and had reached {last:.3g} at step "
             f"{int(rate.steps[-1])}",
-            f"训练结束时学习率仍在上升：{last:.3g}，目标为 {asked:.3g}（第 {int(rate.steps[-1])} 步）",
+            f"训练结束时学习率仍在上升，只达到 {last:.3g}（第 {int(rate.steps[-1])} 步）",
         ),
         advice=Bilingual(
             "make the warm-up a few per cent of all steps, and step the scheduler in every step if it counts "
@@ -92,6 +93,13 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             ),
         ),
     )
+
+
+def _unknown(rate: Track, at: Thresholds) -> float:
+    """What a rate that rose all the way would have to reach, where the program sets it by itself; else 0."""
+    values = rate.values
+    rises = (np.diff(values) >= 0).all() and values[-1] >= 1.1 * values[3 * len(values) // 4]
+    return float(values[-1]) / at.share if rises and values[-1] >= 5 * max(values[0], 0.0) else 0.0
 
 
 def _made(**options: Any) -> Event:
@@ -120,6 +128,7 @@ CASES = (
         events=(_made(initial_lr=1.0),),
         optimizer__lr={"optimizer group 0": [0.001 * min(step, 60 - step) for step in range(60)]},
     ),
+    fires("by hand", severity=Severity.WARNING, events=(_made(),), optimizer__lr=_RISES),
     silent("no schedule", events=(_made(),), optimizer__lr={"optimizer group 0": [0.1] * 60}),
     silent(
         "a short run",
