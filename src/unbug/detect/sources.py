@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from unbug.detect.culprits import culprit
 from unbug.types import Event, Finding, Phase, Place, Source
 
 if TYPE_CHECKING:
@@ -33,13 +34,15 @@ class Excerpt:
 
 
 def locate(findings: Iterable[Finding], window: Window, reader: Reader) -> list[Finding]:
-    """Give each finding its source: the one that the rule named, else that of its place or the nearest
-    enclosing module, else of the call that stands for `loss`, `optimizer` or `loop`."""
+    """Give each finding its source: the only line of the program that can be the fault, else the one that the
+    rule named, else that of its place or the nearest enclosing module, else of the call that stands for
+    `loss`, `optimizer` or `loop`."""
     places = {place.path: place for place in window.places}
     lines = _Lines(reader)
     located = []
     for finding in findings:
         source = finding.source or _of_place(finding.place, places, lines) or _of_call(finding.place, window)
+        source = culprit(replace(finding, source=source), lines.texts) or source
         located.append(replace(finding, source=None if source is None else lines.with_text(source)))
     return located
 
@@ -119,6 +122,11 @@ class _Lines:
             file, text = event.fields.get("file"), event.fields.get("text")
             if isinstance(file, str) and isinstance(text, str):
                 self._texts[file] = text.splitlines()
+
+    @property
+    def texts(self) -> Mapping[str, list[str]]:
+        """Lines of each file."""
+        return self._texts
 
     def attribute(self, file: str, line: int, name: str) -> int:
         """The line of a class, from its first one on, that assigns an attribute; the first one if none
