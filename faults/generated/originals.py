@@ -15,13 +15,13 @@ An original is a file `<half>/<group>.txt`:
     -an old line
     +a new line
 
-`--- edits` is a list of entries. `@@ CLASS` opens one; options follow after ` | `: `where=` (module, parameter,
+`--- edits` is a list of entries. `@@ CLASS` opens one; options follow after ` | `: `where=` (module, name,
 function, or one of data, optimizer, loss, loop), `accept=` (classes, by comma; `accept=` alone for none),
-`effect=` (see `EFFECTS`), `op=` (what the operator does), `at=` (text whose line also counts as a place of the
-repair), `why=` (healthy variants: what invites a false alarm). Two kinds of edit line: `~old => new` replaces text
-that occurs once in the script; a block of lines that begin with ' ', '-' and '+' replaces whole lines as a
-diff does, without line numbers. A blank line, a `~` line, and the first
-line with ' ' or '-' after one with '+' end a block.
+`effect=` (see `EFFECTS`), `op=` (what the operator does), `at=` (text whose line also counts as a place of
+the repair), `why=` (healthy variants: what invites a false alarm). Two kinds of edit line: `~old => new`
+replaces text that occurs once in the script; a block of lines that begin with ' ', '-' and '+' replaces whole
+lines as a diff does, without line numbers. A blank line, a `~` line, and the first line with ' ' or '-' after
+one with '+' end a block.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ HEADERS = ("metric", "goal", "about")
 OPTIONS = ("where", "accept", "effect", "op", "at", "why")
 EFFECTS = {
     "worse": "the final metric is worse than that of the original under each of six seeds",
-    "leak": "the final metric looks better than it honestly is, or the leak is in force and the output differs",
-    "mechanism": "small tasks forgive it: what the program prints differs from the original, in every line compared",
+    "leak": "the metric looks better than it honestly is, or the leak is in force: the output differs",
+    "mechanism": "small tasks forgive it, but it is in force: the output differs from the original's",
     "slower": "the same result in at least twice the time",
     "grows": "the peak of resident memory is at least 4 MB higher",
     "random": "two runs of the program differ, two of the original do not",
@@ -117,16 +117,15 @@ def _changes(lines: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def apply(original: Original, edit: Edit) -> str:
-    """The script with the edit made; raises OriginalError where a piece of text does not occur exactly once."""
+    """The script with the edit made; raises OriginalError where a piece of text does not occur once."""
     text = original.source
     for old, new in edit.changes:
         whole = old.endswith("\n")
         padded = f"\n{text}" if whole else text
         wanted = f"\n{old}" if whole else old
         if padded.count(wanted) != 1:
-            raise OriginalError(
-                f"{original.half}/{original.group}: {edit.fault}: {padded.count(wanted)} times in the script: {old!r}"
-            )
+            times = padded.count(wanted)
+            raise OriginalError(f"{original.group}: {edit.fault}: {times} times in the script: {old!r}")
         text = padded.replace(wanted, f"\n{new}" if whole else new).removeprefix("\n" if whole else "")
     compile(text, original.group, "exec")
     return text

@@ -1,12 +1,14 @@
 """Run generated programs bare and check that each does what the manifest says.
 
-    python faults/generated/verify.py FOLDER [--only GROUP …] [--workers N] [--json FILE]
+    python faults/generated/verify.py FOLDER [--only GROUP …] [--workers N] [--log FILE]
 
 FOLDER is what generate.py wrote. One process imports torch and the other libraries once and forks for each
 program, which saves most of the time. Every original is run under six seeds (the first is its own; each seed
-set by `torch.manual_seed` is shifted for the others): a faulty program is effective if its metric, the last number that
-it prints, is clearly worse than in all of these, or if the `effect` that the manifest names is in force. Prints one line
-for each program that is not, and ends with 1 if there is any.
+set by `torch.manual_seed` is shifted for the others): a faulty program is effective if its metric, the last
+number that it prints, is clearly worse than in all of these, or if the `effect` that the manifest names is in
+force. Prints one line for each program that is not, and ends with 1 if there is any. `--log` keeps every
+outcome, one JSON object a line; what a log holds already is not run again, for a file's name holds the hash
+of its text.
 """
 
 from __future__ import annotations
@@ -21,13 +23,14 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 SHIFTS = (0, 101, 202, 303, 404, 505)
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf)\b")
-LIMIT_S = 120
+LIMIT_S = 600
 SHARE_WORSE = 0.01
 SHARE_HEALTHY = {"higher": 0.10, "lower": 0.50}
 LEAST_GROWTH_MB = 4.0
@@ -92,9 +95,9 @@ def _child(path: Path, shift: int, out: Path) -> None:
     os._exit(code)
 
 
-def run_all(jobs: list[tuple[Path, int]], *, workers: int, folder: Path) -> list[Outcome]:
+def run_all(jobs: list[tuple[Path, int]], *, workers: int, folder: Path) -> Iterator[Outcome]:
     """Run programs under shifts of their seeds, `workers` at a time, in forks of this process."""
-    waiting, running, done = list(reversed(jobs)), {}, []
+    waiting, running = list(reversed(jobs)), {}
     while waiting or running:
         while waiting and len(running) < workers:
             path, shift = waiting.pop()
@@ -108,11 +111,10 @@ def run_all(jobs: list[tuple[Path, int]], *, workers: int, folder: Path) -> list
             path, shift, out, began = running[pid]
             if ended:
                 del running[pid]
-                done.append(_outcome(path, shift, out, began, status, used))
+                yield _outcome(path, shift, out, began, status, used)
             elif time.monotonic() - began > LIMIT_S:
                 os.kill(pid, 9)
         time.sleep(0.01)
-    return done
 
 
 def _outcome(
@@ -136,7 +138,7 @@ def _outcome(
 def is_worse(metric: float, than: list[float], goal: str, *, share: float) -> bool:
     """Whether a metric is not finite, or worse than all of `than` by half their range and by a `share`.
 
-    The share is one of the greatest possible metric, 1, where higher is better, and of the worst where lower is.
+    The share is one of the greatest metric, 1, where higher is better, and of the worst where lower is.
     """
     if not math.isfinite(metric):
         return True
@@ -168,24 +170,41 @@ def objection(case: dict, mine: list[Outcome], healthy: list[Outcome], goal: str
     return "" if fine else f"no effect of kind {effect!r}"
 
 
+def _known(log: Path | None) -> list[Outcome]:
+    if log is None or not log.exists():
+        return []
+    return [Outcome(**json.loads(line)) for line in log.read_text(encoding="utf-8").splitlines()]
+
+
 def main(arguments: list[str]) -> int:
     """Run and judge; prints what does not hold, and a summary."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", nargs="+", metavar="GROUP")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write every outcome here")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="keep outcomes here, and use those it holds")
     options = parser.parse_args(arguments)
     folder = options.folder.resolve()
     cases = tomllib.loads((folder / "manifest.toml").read_text(encoding="utf-8"))["case"]
     cases = [case for case in cases if not options.only or case["group"] in options.only]
+    outcomes = _known(options.log)
+    known = Counter((one.name, one.shift) for one in outcomes)
     jobs = []
     for case in cases:
-        shifts = SHIFTS if case.get("operator") == "none" else (0, 0) if case.get("effect") == "random" else (0,)
-        jobs += [(folder / case["file"], shift) for shift in shifts]
-    load()
+        shifts = SHIFTS if case["operator"] == "none" else (0, 0) if case.get("effect") == "random" else (0,)
+        for shift in shifts:
+            if known[case["file"], shift]:
+                known[case["file"], shift] -= 1
+            else:
+                jobs.append((folder / case["file"], shift))
+    if jobs:
+        load()
     with tempfile.TemporaryDirectory(prefix="verify-") as scratch:
-        outcomes = run_all(jobs, workers=options.workers, folder=Path(scratch))
+        for outcome in run_all(jobs, workers=options.workers, folder=Path(scratch)):
+            outcomes.append(outcome)
+            if options.log:
+                with options.log.open("a", encoding="utf-8") as log:
+                    log.write(json.dumps(asdict(outcome)) + "\n")
     by_name: dict[str, list[Outcome]] = {}
     for outcome in sorted(outcomes, key=lambda one: one.shift):
         by_name.setdefault(outcome.name, []).append(outcome)
@@ -199,12 +218,11 @@ def main(arguments: list[str]) -> int:
         if why or (options.only and not case["healthy"]) or case["operator"] == "none":
             kind = case.get("fault", "healthy")
             spread = [round(one.metric, 4) for one in healthy]
-            print(f"{case['file']:28} {kind:28} {mine[0].metric:10.5g} {mine[0].cpu_s:5.2f} s {why}", flush=True)
+            print(
+                f"{case['file']:28} {kind:28} {mine[0].metric:10.5g} {mine[0].cpu_s:5.2f} s {why}", flush=True
+            )
             if case["operator"] == "none":
                 print(f"    {case['metric']}: six seeds {spread}")
-    if options.json:
-        rows = [{**asdict(one), "printed": one.printed[-2000:]} for one in outcomes]
-        options.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
     print(f"{len(cases)} programs, {bad} that do not do what the manifest says")
     return 1 if bad else 0
 
