@@ -180,7 +180,7 @@ class Hub:
                 leave_names=names,
                 inner=spec.inner,
                 kept=self._kept if spec.name.startswith("torch.") else None,
-                passing=shims.outside_dynamo(self._teller.passing),
+                passing=shims.outside_dynamo(self._teller.passing()),
             )
         except Exception as error:  # one that is strange must not keep the others from being tapped
             return None, None, str(error) or type(error).__name__

@@ -73,11 +73,19 @@ class Teller:
         finally:
             here.busy = False
 
-    def passing(self) -> None:
-        """An exception passes through a tap. If it cut a call of ours short, what that would have set back
-        is as where nothing is under way."""
-        if show_as_bare():
-            vars(self.here).clear()
+    def passing(self) -> Callable[[], None]:
+        """What is called when an exception passes through a tap. If it cut a call of ours short, what that
+        would have set back is as where nothing is under way.
+
+        A plain function: Dynamo copies the constants of code, and with a bound method all that this holds.
+        """
+        here = self.here
+
+        def passing() -> None:
+            if show_as_bare():
+                vars(here).clear()
+
+        return passing
 
     def nap_failed(self, error: Exception) -> None:
         """The listener's short cut raised: from now on it is told as ever. Interrupts pass."""
