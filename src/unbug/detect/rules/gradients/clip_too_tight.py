@@ -12,6 +12,7 @@ Source: Pascanu et al. 2013, arXiv:1211.5063, choose the limit from the average 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -135,7 +136,11 @@ CASES = (
     ),
     fires(
         "an adaptive optimizer that feels it",
-        events=(event("optimizer", **{"class": "a.Adam", "groups": [{"elements": 100, "eps": 1e-8}]}),),
+        events=(
+            event(
+                "optimizer", **dict[str, Any]({"class": "a.Adam", "groups": [{"elements": 100, "eps": 1e-8}]})
+            ),
+        ),
         grad__global_norm=_NORMS,
         clip__limit={"optimizer": [1e-7] * 20},
         training=Training(number=0, steps=20, optimizers=("Adam",)),

@@ -12,6 +12,7 @@ Source: PyTorch documentation of `torch.optim.lr_scheduler`; both numbers are ou
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -103,7 +104,11 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
 
 
 def _scheduler(name: str) -> Event:
-    return event("scheduler", step=3, **{"class": name, "options": {}, "count": 3, "file": "t.py", "line": 9})
+    return event(
+        "scheduler",
+        step=3,
+        **dict[str, Any]({"class": name, "options": {}, "count": 3, "file": "t.py", "line": 9}),
+    )
 
 
 _EACH = (event("loop_order", order="ZFBSL"),)

@@ -108,7 +108,8 @@ def _swing(loss: Track, at: Thresholds, amount: float) -> tuple[int, int, float,
 def _sgd(momentum: float, **options: Any) -> Event:
     group = {"lr": 0.01, "momentum": momentum, "elements": 9, **options}
     return event(
-        "optimizer", **{"class": "torch.optim.sgd.SGD", "groups": [group], "file": "t.py", "line": 9}
+        "optimizer",
+        **dict[str, Any]({"class": "torch.optim.sgd.SGD", "groups": [group], "file": "t.py", "line": 9}),
     )
 
 

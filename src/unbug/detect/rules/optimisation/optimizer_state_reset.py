@@ -109,7 +109,7 @@ def _between(loads: list[int], before: int, now: int) -> bool:
 
 def _made(step: int, name: str = "adam.Adam", line: int = 9, elements: int = 90, **options: Any) -> Event:
     group = {"lr": 0.1, "elements": elements, **options}
-    fields = {"class": f"torch.optim.{name}", "groups": [group], "file": "t.py", "line": line}
+    fields: dict[str, Any] = {"class": f"torch.optim.{name}", "groups": [group], "file": "t.py", "line": line}
     return event("optimizer", step=step, **fields)
 
 

@@ -84,7 +84,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
 
 def _stepped(step: int, count: int, name: str = "CosineAnnealingLR", **options: Any) -> Event:
     given = {"T_max": 10, **options}
-    return event("scheduler", step=step, **{"class": name, "options": given, "count": count})
+    return event("scheduler", step=step, **dict[str, Any]({"class": name, "options": given, "count": count}))
 
 
 CASES = (

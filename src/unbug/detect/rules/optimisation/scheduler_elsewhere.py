@@ -12,6 +12,7 @@ Source: PyTorch documentation of `torch.optim.lr_scheduler`; the numbers are our
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from unbug.detect.contract import (
     Bilingual,
@@ -82,7 +83,11 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
 
 
 def _seen(step: int, count: int, stray: int) -> Event:
-    return event("scheduler", step=step, **{"class": "StepLR", "options": {}, "count": count, "stray": stray})
+    return event(
+        "scheduler",
+        step=step,
+        **dict[str, Any]({"class": "StepLR", "options": {}, "count": count, "stray": stray}),
+    )
 
 
 CASES = (

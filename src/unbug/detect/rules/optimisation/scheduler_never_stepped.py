@@ -103,7 +103,8 @@ def _passes(window: Window) -> float:
 def _made(**options: Any) -> Event:
     group = {"lr": 0.1, "elements": 9, **options}
     return event(
-        "optimizer", **{"class": "torch.optim.adam.Adam", "groups": [group], "file": "t.py", "line": 3}
+        "optimizer",
+        **dict[str, Any]({"class": "torch.optim.adam.Adam", "groups": [group], "file": "t.py", "line": 3}),
     )
 
 

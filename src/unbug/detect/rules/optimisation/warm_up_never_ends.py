@@ -104,7 +104,7 @@ def _unknown(rate: Track, at: Thresholds) -> float:
 
 def _made(**options: Any) -> Event:
     group = {"lr": 0.0, "elements": 9, **options}
-    return event("optimizer", **{"class": "torch.optim.adam.Adam", "groups": [group]})
+    return event("optimizer", **dict[str, Any]({"class": "torch.optim.adam.Adam", "groups": [group]}))
 
 
 _RISES = {"optimizer group 0": [0.0004 * step for step in range(51)]}

@@ -129,9 +129,10 @@ def _pull(window: Window, setup: Setup, until: int) -> np.ndarray:
     with np.errstate(all="ignore"):
         if _is_decoupled(setup):
             rate = window.one("optimizer.lr")
-            for track in matrices(window, "update.ratio") if rate is not None else ():
-                _, length, lr = joined(track.before(until + 1), rate)
-                found.append(decay * lr / length)
+            if rate is not None:
+                for track in matrices(window, "update.ratio"):
+                    _, length, lr = joined(track.before(until + 1), rate)
+                    found.append(decay * lr / length)
         else:
             weights = {track.place: track for track in matrices(window, "weight.l2")}
             for track in matrices(window, "grad.l2"):
@@ -140,13 +141,13 @@ def _pull(window: Window, setup: Setup, until: int) -> np.ndarray:
                 if weight is not None and len(seen):
                     gradient = seen.values / np.interp(seen.steps, weight.steps, weight.values)
                     found.append(decay / (decay + gradient))
-    pulls = np.concatenate([*found, np.zeros(0)])
-    return pulls[np.isfinite(pulls)]
+    pulls: np.ndarray = np.concatenate([*found, np.zeros(0)])
+    return np.compress(np.isfinite(pulls), pulls)
 
 
 def _decaying(weight_decay: float, name: str = "sgd.SGD") -> Event:
     group = {"lr": 0.1, "weight_decay": weight_decay, "elements": 16}
-    return event("optimizer", **{"class": f"torch.optim.{name}", "groups": [group]})
+    return event("optimizer", **dict[str, Any]({"class": f"torch.optim.{name}", "groups": [group]}))
 
 
 _FC = (Place(path="fc.weight", kind="parameter", shape=(4, 4), order=0),)
