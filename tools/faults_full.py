@@ -207,9 +207,9 @@ def _record(judged: list[Judged], now: dict[str, object]) -> None:
         write_json(path, table)
     peers = json.loads(PEERS.read_text(encoding="utf-8")) if PEERS.exists() else None
     PAGE.write_text(page(now, table, peers), encoding="utf-8")
-    subprocess.run(
-        [sys.executable, str(REPO / "tools" / "generate.py")], check=False, stdout=subprocess.DEVNULL
-    )
+    pages = [sys.executable, str(REPO / "tools" / "generate.py")]
+    here = {**os.environ, "PYTHONPATH": str(REPO / "src")}  # another copy of unbug may have been measured
+    subprocess.run(pages, env=here, check=True, stdout=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":

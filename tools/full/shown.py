@@ -116,8 +116,8 @@ HEAD = """# Rules, measured
 <!-- Written by `make faults-full`. Do not edit. -->
 
 How often unbug names the fault of a program, and how often it accuses a healthy one. Measured on {date}
-with unbug {version} by `make faults-full`, which anyone can repeat: it runs every program as a user would,
-diagnoses the run and scores the findings with `faults/score.py`.
+with unbug {version} ({tree}) by `make faults-full`, which anyone can repeat: it runs every program as
+a user would, diagnoses the run and scores the findings with `faults/score.py`.
 
 Two halves are told apart. Rules and thresholds were written with the programs of the *dev* half in sight. Of
 the *held* half no author of a rule has seen a program, and no loop is in both. The corpus, 33 programs by
@@ -133,7 +133,7 @@ the manifest accepts as not to be told from it.
 def page(now: Mapping[str, Any], rates: Mapping[str, Any], peers: Mapping[str, Any] | None = None) -> str:
     """The page of the docs; `peers` is what `bench/peers_find.py` measured."""
     columns = [name for name in COLUMNS if name in now["groups"]]
-    parts = [HEAD.format(date=now["date"], version=now["version"])]
+    parts = [HEAD.format(date=now["date"], version=now["version"], tree=now["tree"])]
     parts += ["## Faulty and healthy programs", ""]
     parts += ["| | " + " | ".join(columns) + " |", "| --- |" + " --- |" * len(columns)]
     counts = [f"{now['groups'][name]['faulty']} / {now['groups'][name]['healthy']}" for name in columns]
@@ -146,7 +146,7 @@ def page(now: Mapping[str, Any], rates: Mapping[str, Any], peers: Mapping[str, A
             cells.append(f"{told} ({_interval(group[key])})" if key in SHARES and told else told)
         parts.append(f"| {label} | " + " | ".join(cells) + " |")
     parts += ["", *_page_healthy(now), "## How early", ""]
-    parts += [*str(_early(now, columns)).splitlines(), ""]
+    parts += [*(f"- {line}" for line in str(_early(now, columns)).splitlines()), ""]
     parts += [
         "## Confidence",
         "",
@@ -160,8 +160,9 @@ def page(now: Mapping[str, Any], rates: Mapping[str, Any], peers: Mapping[str, A
             for row in rows
         ]
         parts.append("")
-    parts += ["## By class", "", "Classes with ten programs or more in a half: right class first.", ""]
-    parts += _page_classes(now["classes"])
+    if any(now["classes"].values()):
+        parts += ["## By class", "", "Classes with ten programs or more in a half: right class first.", ""]
+        parts += _page_classes(now["classes"])
     parts += ["## By rule", "", _page_rules(rates), ""]
     if peers:
         parts += _page_peers(peers)
