@@ -16,7 +16,15 @@ from unbug.detect.loops import (
     supervised,
     up_to,
 )
-from unbug.detect.measures import ADAPTIVE, block_medians, is_matrix, joined, matrices, total_ratio, weight_growth
+from unbug.detect.measures import (
+    ADAPTIVE,
+    block_medians,
+    is_matrix,
+    joined,
+    matrices,
+    total_ratio,
+    weight_growth,
+)
 from unbug.detect.probed import Probed, module_place, probed
 from unbug.detect.setup import (
     Scheduler,
