@@ -123,7 +123,7 @@ def test_findings_are_said_once_at_once_and_at_the_end(place):
     lines = done.stderr.splitlines()
     live = [line for line in lines if line.startswith("unbug: error L101")]
     assert len(live) == 1
-    assert live[0].endswith("since step 0, program.py:13")
+    assert live[0].endswith("since step 0, program.py:7")
     assert lines.index(live[0]) < next(
         number for number, line in enumerate(lines) if line.startswith("✖ L101")
     )

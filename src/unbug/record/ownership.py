@@ -10,6 +10,7 @@ from unbug.hooks import user_frame
 from unbug.record.core import Core
 from unbug.record.kept import KeptGraphs
 from unbug.record.roots import same
+from unbug.record.trainings import OptimizerState
 from unbug.record.unregistered import Unregistered, is_due
 from unbug.record.watched import Watched
 from unbug.types import Place
@@ -39,14 +40,14 @@ class Ownership:
         self._held[watched.training.number] = now
         return now != before
 
-    def look(self, watched: Watched, *, changed: bool = False) -> None:
-        """Gradients are there and the optimizer is about to use them."""
+    def look(self, watched: Watched, state: OptimizerState, *, changed: bool = False) -> None:
+        """Gradients are there and an optimizer is about to use them."""
         step = watched.training.steps
         if not changed and step not in _AT and (step < 1000 or step % 1000):
             return
         if watched.map is None:
             return
-        fields = self._fields(watched)
+        fields = self._fields(watched, state)
         frame = user_frame()
         if frame is not None:
             fields |= {"file": frame.file, "line": frame.line}
@@ -65,7 +66,7 @@ class Ownership:
         finder = self._unregistered.setdefault(watched.training.number, Unregistered())
         return finder.look(watched, roots, optimised)
 
-    def _fields(self, watched: Watched) -> dict[str, Any]:
+    def _fields(self, watched: Watched, state: OptimizerState) -> dict[str, Any]:
         assert watched.map is not None
         training = watched.training
         live: dict[int, torch.Tensor] = {}
@@ -83,8 +84,8 @@ class Ownership:
                     owned_places.append(place)
                     if not parameter.requires_grad:
                         frozen.append(place.path)
-                    elif parameter.grad is None:
-                        without.append(place)
+                    elif parameter.grad is None and same(state.parameters, parameter):
+                        without.append(place)  # those of other optimizers may have their turn later
             elif parameter.requires_grad:
                 strangers.append((parameter, place))
             elif place is not None:

@@ -74,7 +74,7 @@ class Steps:
                 looks.gradients(lambda tensor: same(table, tensor), micro, scale=left_scale(optimizer))
         if not closure and primary:
             core.eyes.steps.before_step(watched, state, scale=left_scale(optimizer))
-            self._compare(watched)
+            self._compare(watched, state)
         if state.steps < 2 and not state.scaled:
             state.scaled = called_by_scaler()
 
@@ -122,7 +122,7 @@ class Steps:
             looks.after_step(lambda tensor: same(table, tensor), micro)
         core.eyes.steps.after_step(watched)
         if closure and watched.training.primary is state:
-            self._compare(watched)
+            self._compare(watched, state)
         stale.stepped(optimizer)
         if state.scaled:
             self._unfinished = state
@@ -215,9 +215,9 @@ class Steps:
         if rest:
             core.event("loop_order", {"order": compress(rest), "count": 1, "unfinished": True})
 
-    def _compare(self, watched: Watched) -> None:
+    def _compare(self, watched: Watched, state: OptimizerState) -> None:
         """Hold the parameters of the modules against those of the optimizers, now and then."""
         changed = self._ownership.changed(watched)
         if changed:
             self.course.name(watched)
-        self._ownership.look(watched, changed=changed)
+        self._ownership.look(watched, state, changed=changed)

@@ -160,6 +160,8 @@ def drops(nodes: list[Node], near: Where) -> list[dict[str, Any]]:
         factors = saved_tensor(node.raw, "other" if node.sources[0] is not None else "self")
         if factors is None or tuple(factors.shape) != node.shape or factors.numel() < _FEWEST_DROPPED:
             continue
+        if len(node.shape) < 2:  # one number for each example: a mask of losses
+            continue
         part = factors.reshape(-1)[:_MOST_DROPPED]
         kept = part[part != 0]
         zeros = 1 - kept.numel() / part.numel()

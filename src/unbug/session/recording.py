@@ -123,7 +123,7 @@ class Recording:
             lambda: rule_settings(settings),
             position=self._processes if of_processes else self.observer.position,
             notify=self._notify,
-            proceed=lambda: self.background.proceeds,
+            proceed=self._goes_on,
         )
         self.sources = Sources(
             self.writer, self._redactor, how=settings["privacy.source"], roots=(*roots, settings.base)
@@ -140,7 +140,7 @@ class Recording:
             how=settings["privacy.media"],
         )
         self.closed = False
-        self.began_s = time.monotonic()
+        self.began_s = self._written_s = time.monotonic()
         self.standing = Standing(
             self.path,
             self.writer,
@@ -212,7 +212,15 @@ class Recording:
             every(min(SAMPLE_S, self.settings["hang_s"] / 32), "looking for a hang", watch.look)
 
     def _write(self) -> None:
+        self._written_s = time.monotonic()
         self.writer.flush()
+
+    def _goes_on(self) -> bool:
+        """Asked by a long look at the run, which what is recorded meanwhile does not wait for."""
+        now = time.monotonic()
+        if now >= self._written_s + TICK_S:
+            self._write()
+        return self.background.proceeds
 
     def _look(self) -> None:
         if self.live.look() and self.live.last is not None:

@@ -4,13 +4,15 @@ Why it matters: with zeros nothing passes, forward or backward; with another con
     compute the same and get the same gradient, so that the layer is one unit wide.
 How it decides: the spread of a weight with two dimensions or more is exactly zero. For zeros, which single
     last layers rightly start from, it must still be so on `patience` recorded steps; any other constant is
-    told at once.
+    told at once. A parameter that is not called a weight may be a scale or a spread of noise, which rightly
+    start from one value: a note.
 When it is wrong: embeddings are left out; a fixed averaging filter should not be in the optimizer.
 What to do: leave PyTorch's default initialisation, or use `nn.init.kaiming_normal_` or `xavier_uniform_`.
 Source: Glorot and Bengio 2010; Goodfellow et al., "Deep Learning", section 8.4, on breaking symmetry. The
     patience is ours.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -66,9 +68,17 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
                 "leave the default initialisation, or use nn.init.kaiming_normal_ or xavier_uniform_",
                 "保留默认初始化，或使用 nn.init.kaiming_normal_、xavier_uniform_",
             ),
+            severity=None if _is_weight(track.place) else Severity.NOTE,
             evidence=(track.evidence(streak, label=Bilingual("spread of the weights", "权重的离散程度")),),
             weight=-float(track.where.order),
         )
+
+
+def _is_weight(path: str) -> bool:
+    """Whether a parameter is named as what its layer multiplies with."""
+    return (
+        re.match(r"(?i)(.*_)?(w|weights?|kernel|proj|matrix)(_.*|\d*)$", path.rpartition(".")[2]) is not None
+    )
 
 
 _FC = (Place(path="fc.weight", kind="parameter", shape=(4, 4), order=0),)
@@ -98,6 +108,13 @@ CASES = (
         places=_FC,
         weight__std={"fc.weight": [0.0, 0.01, 0.02, 0.02, 0.02, 0.02]},
         weight__mean={"fc.weight": [0.0] * 6},
+    ),
+    fires(
+        "a spread of noise",
+        severity=Severity.NOTE,
+        places=(Place(path="fc.rho", kind="parameter", shape=(4, 4), order=0),),
+        weight__std={"fc.rho": [0.0, 0.1]},
+        weight__mean={"fc.rho": [-4.0, -4.0]},
     ),
     silent(
         "a bias",

@@ -6,7 +6,8 @@ How it decides: in the graph of the loss the output of a linear layer or convolu
     between but changes of shape, BatchNorm or dropout and to no one else, into another one; and the width
     between them is no bottleneck, at least the smaller of what goes in and what comes out. Convolutions in
     groups, the output projection of attention, and layers whose output is cut into parts (queries, keys,
-    values) are left out.
+    values) are left out. Where only one pair is found, and the layers lie in two parts of the network, one
+    part may end without an activation on purpose: a note.
 When it is wrong: linear networks that are studied as such; layers kept apart to be replaced or adapted one
     by one.
 What to do: put an activation such as ReLU or GELU between them, or merge them into one.
@@ -29,7 +30,7 @@ from unbug.detect.contract import (
     silent,
     threshold,
 )
-from unbug.detect.wired import fact_evidence, wired
+from unbug.detect.wired import Fact, fact_evidence, wired
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +52,11 @@ class Thresholds:
 )
 def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     told: set[tuple[str, str]] = set()
-    for fact in wired(window, "linear_pairs"):
+    found = [one for one in wired(window, "linear_pairs") if _redundant(one.item, at.width)]
+    for fact in found:
         item = fact.item
         first, second = str(item.get("first")), str(item.get("second"))
-        if (first, second) in told or not _redundant(item, at.width):
+        if (first, second) in told:
             continue
         told.add((first, second))
         through = [str(one) for one in item.get("through") or ()]
@@ -73,6 +75,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             advice=Bilingual(
                 f"put an activation, such as ReLU, behind {first}", f"在 {first} 之后加入 ReLU 等激活函数"
             ),
+            severity=Severity.NOTE if _lonely(found, fact.step) and _apart(first, second) else None,
             steps=(fact.step, fact.step),
             known_at=fact.step,
             weight=-float(len(told)),
@@ -80,6 +83,16 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
                 fact_evidence(window, fact, Bilingual("layers in the graph", "计算图中的层"), place=second),
             ),
         )
+
+
+def _lonely(found: list[Fact], step: int) -> bool:
+    """Whether only one pair was seen by a step."""
+    return len({(one.item.get("first"), one.item.get("second")) for one in found if one.step <= step}) == 1
+
+
+def _apart(first: str, second: str) -> bool:
+    """Whether two layers lie in different parts of the network."""
+    return first.rpartition(".")[0] != second.rpartition(".")[0]
 
 
 def _redundant(item: Mapping[str, Any], width: float) -> bool:
@@ -100,6 +113,31 @@ CASES = (
     fires("a wide one", place="fc1", events=(_look(16, 64, 10),)),
     fires("just no bottleneck", events=(_look(16, 10, 10),)),
     fires("BatchNorm between", events=(_look(16, 64, 10, through=["BatchNorm"]),)),
+    fires(
+        "between two parts",
+        severity=Severity.NOTE,
+        events=(_look(16, 64, 10, first="encoder.0", second="head.0"),),
+    ),
+    fires(
+        "between two blocks, and two more",
+        severity=Severity.WARNING,
+        events=(
+            event(
+                "wiring",
+                step=1,
+                linear_pairs=[
+                    {
+                        "first": f"blocks.{n}.fc",
+                        "second": f"blocks.{n + 1}.fc",
+                        "in": 16,
+                        "width": 16,
+                        "out": 16,
+                    }
+                    for n in range(2)
+                ],
+            ),
+        ),
+    ),
     silent("a bottleneck: a product of low rank", events=(_look(64, 15, 16),)),
     silent("a depthwise convolution", events=(_look(16, 64, 10, groups=16),)),
     silent("behind attention", events=(_look(16, 64, 10, after_attention=True),)),
