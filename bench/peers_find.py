@@ -50,8 +50,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--only", nargs="+", metavar="TOOL", choices=ASKED)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args(arguments)
-    told: dict[str, Any] = json.loads(PEERS.read_text(encoding="utf-8")) if PEERS.exists() else {"tools": {}}
-    told["not_applied"] = NOT_APPLIED
+    measured = 0
     with tempfile.TemporaryDirectory(prefix="unbug-peers-") as temporary:
         cases = _sampled(gather(REPO / "faults", Path(temporary) / "programs", half="dev"), options.sample)
         for name in options.only or ASKED:
@@ -62,11 +61,15 @@ def main(arguments: list[str]) -> int:
                 continue
             facts = _measured(name, cases, Path(temporary), options.workers)
             today = datetime.date.today().isoformat()
-            told["tools"][name] = {"version": version, "date": today, **facts}
-    if not told["tools"]:
-        return 1
-    write_json(PEERS, told)
-    return 0
+            _keep(name, {"version": version, "date": today, **facts})
+            measured += 1
+    return 0 if measured else 1
+
+
+def _keep(name: str, facts: dict[str, Any]) -> None:
+    """Write down what one tool did; what is known of the others stays."""
+    known = json.loads(PEERS.read_text(encoding="utf-8"))["tools"] if PEERS.exists() else {}
+    write_json(PEERS, {"tools": known | {name: facts}, "not_applied": NOT_APPLIED})
 
 
 def _sampled(cases: list[Case], count: int | None) -> list[Case]:

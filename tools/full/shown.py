@@ -218,9 +218,8 @@ def _page_peers(peers: Mapping[str, Any]) -> list[str]:
     for name, told in peers["tools"].items():
         (k, n), (j, m) = told["detection"], told["false_alarms"]
         cells = [f"{k}/{n} ({_interval((k, n))})", f"{j}/{m} ({_interval((j, m))})"]
-        lines.append(
-            f"| {name} {told['version']} | {' | '.join(cells)} | {told['alerts']} | {told['failed']} |"
-        )
+        cells += ["" if told["alerts"] is None else f"{told['alerts']}", f"{told['failed']}"]
+        lines.append(f"| {name} {told['version']} | {' | '.join(cells)} |")
     lines += ["", "Not measured, as they cannot be applied to a program as it is:", ""]
     lines += [f"- {name}: {why}" for name, why in peers["not_applied"].items()]
     return lines
