@@ -119,11 +119,16 @@ How often unbug names the fault of a program, and how often it accuses a healthy
 with unbug {version} ({tree}) by `make faults-full`, which anyone can repeat: it runs every program as
 a user would, diagnoses the run and scores the findings with `faults/score.py`.
 
-Two halves are told apart. Rules and thresholds were written with the programs of the *dev* half in sight. Of
-the *held* half no author of a rule has seen a program, and no loop is in both. The corpus, 33 programs by
-hand, is part of the dev half. The programs of the other two sets are written by generators, frozen by hash:
-`faults/generated`, programs with one fault each beside their healthy originals, and `faults/healthy`, 207
-healthy programs of the kinds that a naive rule would flag.
+Two halves are told apart, and no loop is in both. Rules and thresholds were written with the programs of
+the *dev* half in sight; the *held* half is for measuring. The corpus, 33 programs by hand, is part of the dev
+half. The programs of the other two sets are written by generators, frozen by hash: `faults/generated`,
+programs with one fault each beside their healthy originals, and `faults/healthy`, healthy programs of the
+kinds that a naive rule would flag.
+
+**The held half of `faults/healthy` is no longer unseen.** When it was first measured, on 2026-11-23 (package
+7c0c17ec8362f317), 10 of its 95 programs had an alarm. One of them was at fault indeed and was repaired, which
+leaves 9 (5%–17%). What set the rules off was then written down, and rules were changed for it. Only that first
+figure is of programs that no rule was made for; a later, lower one is not, nor are the rates by rule below.
 
 Brackets hold the 95 % interval of Wilson. "Right" means that the classes named include the fault or one that
 the manifest accepts as not to be told from it.
@@ -209,8 +214,8 @@ def _page_peers(peers: Mapping[str, Any]) -> list[str]:
     lines += [
         "On programs of the dev half, measured by `bench/peers_find.py`: with any finding of severity",
         "warning or error, hints on speed left out. Which class a finding names is not compared, for each",
-        "tool has words of its own. torch-audit, torchmortem and torcheck were attached to the training",
-        "without a change to the program; the others read its source.",
+        "tool has words of its own. torch-audit and torchmortem were attached to the training without a",
+        "change to the program; torch-preflight and TorchFix read its source.",
         "",
         "| tool | faulty with a finding | healthy with a finding | findings per program | failed |",
         "| --- | --- | --- | --- | --- |",
