@@ -127,8 +127,8 @@ kinds that a naive rule would flag.
 
 **The held half of `faults/healthy` is no longer unseen.** When it was first measured, on 2026-11-23 (package
 7c0c17ec8362f317), 10 of its 95 programs had an alarm. One of them was at fault indeed and was repaired, which
-leaves 9 (5%–17%). What set the rules off was then written down, and rules were changed for it. Only that first
-figure is of programs that no rule was made for; a later, lower one is not, nor are the rates by rule below.
+leaves 9 (5%–17%). What set the rules off was then written down, and rules were changed for it. Only that
+first figure is of programs that no rule was made for; a later, lower one is not, nor are the rates by rule.
 
 Brackets hold the 95 % interval of Wilson. "Right" means that the classes named include the fault or one that
 the manifest accepts as not to be told from it.
