@@ -163,6 +163,9 @@ def k_fold() -> None:
 
 def frozen_backbone() -> None:
     backbone, head = mlp(8, 32, 32), nn.Linear(32, 4)
+    x, _ = blobs()
+    before = nn.Sequential(backbone, nn.ReLU(), nn.Linear(32, 2))
+    classify(before, torch.optim.Adam(before.parameters(), lr=1e-2), data=(x, (x.sum(1) > 0).long()))
     backbone.requires_grad_(False)
     model = nn.Sequential(backbone, nn.ReLU(), head)
     classify(model, torch.optim.Adam(head.parameters(), lr=1e-2))
@@ -270,6 +273,7 @@ class Adapted(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.base = nn.Linear(8, 32).requires_grad_(False)
+        nn.init.normal_(self.base.weight, std=0.4)  # as weights that were learned are
         self.down, self.up = nn.Linear(8, 2, bias=False), nn.Linear(2, 32, bias=False)
         nn.init.zeros_(self.up.weight)
         self.head = nn.Linear(32, 4)

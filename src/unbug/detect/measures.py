@@ -115,7 +115,7 @@ def weight_growth(window: Window) -> Track | None:
     Returns:
         A track at place `optimizer`, beginning with 1; None where nothing was recorded.
     """
-    tracks = [track for track in matrices(window, "weight.l2") if track.values[0] > 0]
+    tracks = [track for track in matrices(window, "weight.l2") if track.values[0] ** 2 > 0]
     if not tracks:
         return None
     rows = sorted(

@@ -1,7 +1,7 @@
 """The hub's listener: knows which training, step and place each call belongs to, and has it written.
 
 Every method runs in the thread where things happen. Each adds the time that it took to `spent`, which the
-budget takes off. Nothing of the program's is kept alive.
+budget takes off. Nothing of the program's is kept alive, but what probes at the end work with (`kept`).
 """
 
 from __future__ import annotations

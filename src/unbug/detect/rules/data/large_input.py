@@ -87,14 +87,13 @@ def _finding(
     at: Thresholds,
 ) -> Finding:
     index, size = found
-    name = str(fields.get("by") or "feature")
-    chinese = "通道" if name == "channel" else "特征"
+    name = Bilingual("channel", "通道") if fields.get("by") == "channel" else Bilingual("feature", "特征")
     so = harm if harm is not None else Bilingual("no harm was seen", "未见危害")
     return Finding(
         place="data",
         message=Bilingual(
             f"the root mean square of input {name} {index} is {size:.4g} (limit {at.scale:g}); {so}",
-            f"输入{chinese} {index} 的均方根为 {size:.4g}（阈值 {at.scale:g}）；{so.zh}",
+            f"输入{name.zh} {index} 的均方根为 {size:.4g}（阈值 {at.scale:g}）；{so.zh}",
         ),
         advice=Bilingual(
             "standardise the inputs with mean and standard deviation of the training data, or divide by 255",

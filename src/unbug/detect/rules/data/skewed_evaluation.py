@@ -41,6 +41,8 @@ from unbug.detect.given import Fields, given, numbers
 _FEATURES, _SPREAD, _TURNED, _AGREE, _WIDER = 8, 0.5, 0.5, 0.2, 0.25
 """Features at least; spread of their means over their deviation; median shift; correlation at most; logarithm
 of the ratio of deviations."""
+_WIDE, _ROWS_BY_FEATURE = 0.2, 100
+"""Of the median deviation at least; rows, so that single features can be compared."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,19 +130,21 @@ def _enough(base: Fields, fields: Fields, at: Thresholds) -> bool:
 
 def _refitted(base: Fields, fields: Fields) -> Bilingual | None:
     batches, trained = int(fields.get("batches_looked_at") or 0), int(base.get("batches_looked_at") or 0)
-    for kind, ends in (("standard", "mean 0 and standard deviation 1"), ("unit", "ends 0 and 1")):
+    for kind, ends in (
+        ("standard", Bilingual("mean 0 and standard deviation 1", "均值 0、标准差 1")),
+        ("unit", Bilingual("ends 0 and 1", "最小值 0、最大值 1")),
+    ):
         alone = int((fields.get("scaled_alone") or {}).get(kind) or 0)
         before = int((base.get("scaled_alone") or {}).get(kind) or 0)
         whole = int(base.get("rows_looked_at") or 0) == trained * int(base.get("distinct_rows") or 0)
         both = kind == "standard" and whole and before == trained and base.get("by") == "feature"
         if alone < batches or not batches or not (both or before == 0):
             continue
-        chinese = "均值 0、标准差 1" if kind == "standard" else "最小值 0、最大值 1"
         return Bilingual(
             f"each of {batches} evaluated batches has {ends} by itself: its scaling was fitted on it, "
             "not on the "
             "training data",
-            f"被评估的 {batches} 个批次各自恰好为{chinese}：缩放是在其自身而不是训练数据上拟合的",
+            f"被评估的 {batches} 个批次各自恰好为{ends.zh}：缩放是在其自身而不是训练数据上拟合的",
         )
     return None
 
@@ -163,14 +167,19 @@ def _scaled(base: Fields, fields: Fields, at: Thresholds) -> Bilingual | None:
             f"{limit:g})",
             f"评估输入的离散程度是训练输入的 {ratio:.3g} 倍（阈值 {limit:g}）",
         )
-    off = np.abs(np.log(spread[varied] / std[varied])) >= np.log(at.scale)
-    apart = np.abs(other - mean)[varied] / np.maximum(std, spread)[varied] >= at.shift / 2
-    if not channels and off.mean() >= 0.25 and (off | apart).mean() >= 0.5:
+    # Features that hardly vary, as pixels at the border, do so by chance.
+    wide = varied & (np.minimum(std, spread) >= _WIDE * np.median(std[varied]))
+    seen = min(int(side.get("rows_looked_at") or 0) for side in (base, fields))
+    if seen < _ROWS_BY_FEATURE or wide.sum() < max(at.columns, 0.3 * len(mean)):
+        wide = np.zeros_like(varied)
+    off = np.abs(np.log(spread[wide] / std[wide])) >= np.log(at.scale)
+    apart = np.abs(other - mean)[wide] / np.maximum(std, spread)[wide] >= at.shift / 2
+    if wide.any() and not channels and off.mean() >= 0.25 and (off | apart).mean() >= 0.5:
         return Bilingual(
-            f"{int((off | apart).sum())} of {int(varied.sum())} features have another scale in "
+            f"{int((off | apart).sum())} of {int(wide.sum())} features have another scale in "
             "evaluation than in "
             "training",
-            f"{int(varied.sum())} 个特征中有 {int((off | apart).sum())} 个在评估中的尺度与训练不同",
+            f"{int(wide.sum())} 个特征中有 {int((off | apart).sum())} 个在评估中的尺度与训练不同",
         )
     whole = fields.get("whole_numbers") is True and base.get("whole_numbers") is False
     if whole and (shift >= _TURNED or abs(np.log(ratio)) >= _WIDER):

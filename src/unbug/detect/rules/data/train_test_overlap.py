@@ -6,11 +6,14 @@ How it decides: rows are the same, bit for bit. Either batches of an evaluation 
     `part` as many examples as the training has is evaluated, all of which were trained on, and nothing else
     is evaluated. Passes over the whole training set, over batches just trained on, or beside a set of new
     examples are not told; nor are inputs of few values, which are the same by chance.
-When it is wrong: a fixed part of the training set that is evaluated on purpose, as training accuracy.
+    Where all of them were trained on, and the line that they come from does not call them validation or test,
+    it may be training accuracy: a note.
+When it is wrong: a fixed part of the training set that is evaluated on purpose, under such a name.
 What to do: split before anything is repeated or drawn with replacement, by what belongs together.
 Source: Kapoor and Narayanan 2023, "Leakage and the reproducibility crisis", type L1; the numbers are ours.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -20,6 +23,7 @@ from unbug.detect.contract import (
     Finding,
     Phase,
     Severity,
+    Source,
     Window,
     detector,
     event,
@@ -30,6 +34,8 @@ from unbug.detect.contract import (
 )
 from unbug.detect.dataline import data_line
 from unbug.detect.given import Fields, given
+
+_NEW = re.compile(r"(?i)val(?!ue)|test|eval|held|holdout|unseen|_te\b|_dev\b")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +57,7 @@ class Thresholds:
     "train-test-overlap",
     chinese="训练与评估样本重叠",
     diagnoses=("train-test-leak",),
-    events=("given",),
+    events=("given", "source"),
     severity=Severity.WARNING,
     since="0.3",
     confidence=0.88,
@@ -77,8 +83,10 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         )
         if not _counts(fields, base, inside, outside, at):
             continue
+        source = data_line(window, "evaluation") or data_line(window, "input")
         yield Finding(
             place="data",
+            severity=None if outside or _claims(window, source) else Severity.NOTE,
             message=Bilingual(
                 f"{inside} of {inside + outside} evaluated examples were trained on",
                 f"被评估的 {inside + outside} 个样本中有 {inside} 个参与过训练",
@@ -89,7 +97,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             ),
             steps=(0, step),
             known_at=step,
-            source=data_line(window, "evaluation") or data_line(window, "input"),
+            source=source,
             evidence=(
                 facts_evidence(
                     window,
@@ -103,6 +111,15 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             ),
         )
         return
+
+
+def _claims(window: Window, source: Source | None) -> bool:
+    """Whether the line that gives the evaluation its data calls them new."""
+    for one in window.events("source"):
+        lines = str(one.fields.get("text") or "").splitlines()
+        if source is not None and one.fields.get("file") == source.file and source.line <= len(lines):
+            return _NEW.search(lines[source.line - 1]) is not None
+    return False
 
 
 def _counts(fields: Fields, base: Fields, inside: int, outside: int, at: Thresholds) -> bool:

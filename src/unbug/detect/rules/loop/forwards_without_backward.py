@@ -77,7 +77,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
                 "look at the loss in front of what leaves the step out: it may be NaN",
                 "检查跳过该步之前的损失：它可能是 NaN",
             ),
-            severity=Severity.WARNING if steps else None,
+            severity=Severity.NOTE if steps else None,
             steps=(last, last),
             known_at=last,
             source=test or program_line(window, r"\.backward\("),
@@ -103,7 +103,7 @@ CASES = (
     fires("no step at all", place="loop", severity=Severity.ERROR, events=(_told(20, 0),)),
     fires(
         "training stalls",
-        severity=Severity.WARNING,
+        severity=Severity.NOTE,
         events=(_told(30, 100),),
         training=Training(number=0, steps=100),
     ),

@@ -53,12 +53,13 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         told.add(key)
         outer, inner = (str(fact.item.get(name)).lower() for name in ("outer", "inner"))
         softmax = fact.item.get("inner") == "Softmax"
+        where = Bilingual(fact.place) if fact.place else Bilingual("the model", "模型")
         mixed = key[1] == "LogSoftmax" and not softmax
         yield Finding(
             place="loss" if fact.item.get("in_loss") else fact.place or "loss",
             message=Bilingual(
-                f"{outer} is applied to the output of a {inner}, behind {fact.place or 'the model'}",
-                f"在 {fact.place or '模型'} 之后，{outer} 作用于 {inner} 的输出",
+                f"{outer} is applied to the output of a {inner}, behind {where}",
+                f"在 {where.zh} 之后，{outer} 作用于 {inner} 的输出",
             ),
             advice=Bilingual(
                 "apply it once, either in the model or in the loss", "只使用一次：在模型中，或在损失中"

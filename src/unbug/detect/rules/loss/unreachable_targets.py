@@ -93,6 +93,8 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
                 place="loss",
                 message=_beyond(str(fact.item.get("op")).lower(), fact.item, share),
                 advice=_ADVICE,
+                # What an exponential gives beside a residual is mostly its scale, no prediction.
+                severity=Severity.NOTE if fact.item.get("op") == "Exp" else None,
                 steps=(fact.step, fact.step),
                 known_at=fact.step,
                 source=fact.loss,

@@ -77,7 +77,7 @@ def _finding(
         place=place,
         message=Bilingual(
             f"dropout takes away {rate:.0%} of the values (limit {at.rate:.0%})",
-            f"dropout 丢弃了 {rate:.0%} 的数值（阈值 {at.rate:.0%}）",
+            f"随机失活（dropout）丢弃了 {rate:.0%} 的数值（阈值 {at.rate:.0%}）",
         ),
         advice=Bilingual(
             "lower p to between 0.1 and 0.5; it is the share that is dropped",
@@ -87,7 +87,9 @@ def _finding(
         known_at=step,
         source=source,
         weight=rate,
-        evidence=(facts_evidence(window, place, (step, step), Bilingual("dropout", "dropout"), **facts),),
+        evidence=(
+            facts_evidence(window, place, (step, step), Bilingual("dropout", "随机失活（dropout）"), **facts),
+        ),
     )
 
 

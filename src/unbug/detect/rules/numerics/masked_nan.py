@@ -56,9 +56,10 @@ class Thresholds:
     confidence=0.9,
 )
 def find(window: Window, at: Thresholds) -> Iterator[Finding]:
-    found = _gradient(window, at) or _loss(window, at) or _module(window, at)
-    if found is not None:
-        yield found
+    found = [_gradient(window, at), _loss(window, at), *_modules(window, at)]
+    known = [one for one in found if one is not None]
+    if known:
+        yield min(known, key=lambda one: one.known_at or 0)
 
 
 _ADVICE = Bilingual(
@@ -139,11 +140,11 @@ def _loss(window: Window, at: Thresholds) -> Finding | None:
     return None
 
 
-def _module(window: Window, at: Thresholds) -> Finding | None:
-    """The first module that gave NaN while the loss stayed finite."""
+def _modules(window: Window, at: Thresholds) -> Iterator[Finding]:
+    """Modules that gave NaN while the loss stayed finite."""
     loss = window.one("loss.value")
     if loss is None:
-        return None
+        return
     sound = loss.steps[np.isfinite(loss.values)]
     for track in window.read("activation.nan_share", phase=Phase.TRAIN):
         bad = np.flatnonzero((track.values > 0) & np.isin(track.steps, sound))
@@ -151,7 +152,7 @@ def _module(window: Window, at: Thresholds) -> Finding | None:
             continue
         row = int(bad[at.patience - 1])
         last = int(track.steps[row])
-        return Finding(
+        yield Finding(
             place=track.place,
             message=Bilingual(
                 f"{track.values[bad[0]]:.1%} of what the module gives is NaN, on {at.patience} recorded "
@@ -167,7 +168,6 @@ def _module(window: Window, at: Thresholds) -> Finding | None:
                 track.evidence(slice(int(bad[0]), row + 1), label=Bilingual("share of NaN", "NaN 的占比")),
             ),
         )
-    return None
 
 
 _NAN = float("nan")

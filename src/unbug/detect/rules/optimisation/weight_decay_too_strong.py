@@ -60,6 +60,7 @@ class Thresholds:
     events=("optimizer",),
     severity=Severity.WARNING,
     since="0.3",
+    final=True,
     confidence=0.9,
 )
 def find(window: Window, at: Thresholds) -> Iterator[Finding]:
