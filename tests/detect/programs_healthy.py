@@ -173,6 +173,8 @@ def frozen_backbone() -> None:
 
 def head_only_over_a_backbone_that_is_not_frozen() -> None:
     backbone, head = mlp(8, 32, 32), nn.Linear(32, 4)
+    for one in backbone.parameters():
+        nn.init.normal_(one, std=0.4)  # as weights that were learned are
     model = nn.Sequential(backbone, nn.ReLU(), head)
     classify(model, torch.optim.Adam(head.parameters(), lr=1e-2))
 

@@ -17,7 +17,6 @@ Source: He et al. 2015 for `kaiming_uniform_(a=sqrt(5))`, the default of `torch.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import sqrt
 from typing import Any
 
 from unbug.detect.contract import (
@@ -35,9 +34,8 @@ from unbug.detect.contract import (
     silent,
     threshold,
 )
-from unbug.detect.wired import layers, number
-
-_KINDS = ("Linear", "Conv1d", "Conv2d", "Conv3d", "LSTM", "GRU", "RNN")
+from unbug.detect.fresh import is_fresh
+from unbug.detect.wired import layers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,17 +97,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
 
 
 def _fresh(one: Mapping[str, Any], at: Thresholds) -> bool:
-    if one.get("class") in ("Embedding", "EmbeddingBag"):
-        close = (
-            abs(number(one.get("std")) - 1) <= at.slack / 2 and abs(number(one.get("mean"))) <= at.slack / 2
-        )
-        return close and int(one.get("elements") or 0) >= at.table
-    if one.get("class") not in _KINDS or int(one.get("elements") or 0) < at.elements:
-        return False
-    bound = 1 / sqrt(max(int(one.get("fan_in") or 0), 1))
-    largest, deviation = number(one.get("absmax")), number(one.get("std"))
-    inside = at.edge * bound <= largest <= bound * 1.0001
-    return inside and abs(deviation * sqrt(3) / bound - 1) <= at.slack
+    return is_fresh(one, edge=at.edge, slack=at.slack, table=at.table, elements=at.elements)
 
 
 def _has_twin(one: Mapping[str, Any], trained: list[Mapping[str, Any]]) -> bool:

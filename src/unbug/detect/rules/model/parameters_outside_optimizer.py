@@ -4,7 +4,8 @@ Why it matters: they stay as they are, while all the cost of training them is pa
 How it decides: in `looks` consecutive looks, parameters of the model that require and have a gradient are
     in no optimizer. Those that were made after the optimizer (a replaced head, a lazy layer) or that lie
     behind trained ones are an error. If all lie before the trained ones, it may be a head trained on
-    purpose over layers that were not frozen: a note.
+    purpose over layers that were not frozen: a note; a warning where these layers have the random values that
+    layers are made with, so that they never learned anything.
 When it is wrong: parameters that the program updates by hand.
 What to do: make the optimizer after the model is complete, from `model.parameters()`; freeze what shall not
     learn.
@@ -31,6 +32,8 @@ from unbug.detect.contract import (
     silent,
     threshold,
 )
+from unbug.detect.fresh import is_fresh
+from unbug.detect.wired import layers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +46,18 @@ class Thresholds:
     "parameters-outside-optimizer",
     chinese="参数不在优化器中",
     diagnoses=("params-not-in-optimizer",),
-    events=("parameters",),
+    events=("parameters", "layers"),
     severity=Severity.ERROR,
     since="0.1",
     confidence=0.95,
 )
 def find(window: Window, at: Thresholds) -> Iterator[Finding]:
+    told = layers(window)
+    fresh = {
+        str(one.get("place"))
+        for one in (told.fields.get("weights") if told else None) or ()
+        if one.get("trained") is False and is_fresh(one)
+    }
     found = seen_again(window, _unowned, looks=at.looks, key=lambda one: one["path"])
     for again in found:
         paths = [str(one["path"]) for one in again.items]
@@ -59,6 +68,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             if late
             else Bilingual()
         )
+        untaught = head_only and bool(fresh.intersection(paths))
         noun = "parameter has a gradient but is" if len(paths) == 1 else "parameters have gradients but are"
         yield Finding(
             place=common_place(paths),
@@ -70,12 +80,12 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
                 "freeze these layers with requires_grad_(False), if only what follows shall learn",
                 "若只训练后面的层，请用 requires_grad_(False) 冻结这些层",
             )
-            if head_only
+            if head_only and not untaught
             else Bilingual(
                 "make the optimizer after the model is complete, from model.parameters()",
                 "在模型完整之后，用 model.parameters() 创建优化器",
             ),
-            severity=Severity.NOTE if head_only else None,
+            severity=None if not head_only else Severity.WARNING if untaught else Severity.NOTE,
             steps=(again.since, again.step),
             known_at=again.step,
             evidence=(
@@ -121,6 +131,29 @@ CASES = (
         "a head over layers that were not frozen",
         severity=Severity.NOTE,
         events=(_look(0, "before"), _look(1, "before")),
+    ),
+    fires(
+        "a head over layers that never learned",
+        severity=Severity.WARNING,
+        events=(
+            event(
+                "layers",
+                weights=[
+                    {
+                        "place": "fc0.weight",
+                        "class": "Linear",
+                        "elements": 128,
+                        "fan_in": 16,
+                        "trained": False,
+                        "absmax": 0.249,
+                        "std": 0.1443,
+                        "mean": 0.0,
+                    }
+                ],
+            ),
+            _look(0, "before"),
+            _look(1, "before"),
+        ),
     ),
     silent("one look only", events=(_look(0, "after"), _look(1))),
     silent("without gradient", events=(_look(0, "after", grad=False), _look(1, "after", grad=False))),
