@@ -3,12 +3,12 @@ library."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unbug.report.columns import columns, wrapped
+from unbug.report.fitting import below, clip, gist, listed_in_chinese, short
 from unbug.report.language import Language, language_of, spoken, word
 from unbug.report.sparkline import sparkline
 from unbug.report.story import Story, stories
@@ -72,7 +72,7 @@ class _Lines:
         if len(told) > most:
             rest = [f"{story.root.rule} {story.root.name}" for story in told[most:]]
             more = f"{len(rest)} more: {listed(rest, most=6)}"
-            named = Bilingual(more, f"另有 {len(rest)} 个：{_listed_zh(rest, most=6)}")
+            named = Bilingual(more, f"另有 {len(rest)} 个：{listed_in_chinese(rest, most=6)}")
             parts.append("\n".join(self._wrapped(self._say(named), indent=2)))
         if notes:
             parts.append("\n".join(line for note in _each_once(notes) for line in self._note(note)))
@@ -151,7 +151,7 @@ class _Lines:
         source = finding.source
         if source is None:
             return
-        where = f"{_below(Path(source.file))}:{source.line}"
+        where = f"{below(Path(source.file))}:{source.line}"
         if excerpt is None or self.width < _FOR_EXCERPT:
             yield from self._field("line", where, clean(source.text))
             return
@@ -160,7 +160,7 @@ class _Lines:
         for number, text in enumerate(excerpt.lines, excerpt.first):
             cited = number == source.line
             mark = (">" if self.ascii_only else "▸") if cited else " "
-            code = _clip(clean(text), self.width - 13 - digits)
+            code = clip(clean(text), self.width - 13 - digits)
             shown = f"{self._paint(mark, '1;' + style)} {self._paint(f'{number:>{digits}} {bar}', '2')}"
             code = self._paint(code, "1") if cited else self._paint(code, "2")
             yield f"        {shown} {code}".rstrip()
@@ -175,16 +175,19 @@ class _Lines:
             name = f"{one.rule} {one.name}"
             head, gap = f"{self._say(at)}  {name}", " " * (wide - columns(name) + 2)
             room = self.width - 8 - columns(head) - len(gap)
-            told = _gist(clean(one.message)) if room >= _FOR_MESSAGE else ""
+            told = gist(clean(one.message)) if room >= _FOR_MESSAGE else ""
             line, *more = self._field("then" if number == 0 else "", head)
-            yield line + (f"{gap}{self._paint(_clip(told, room), '2')}" if told else "")
+            yield line + (f"{gap}{self._paint(clip(told, room), '2')}" if told else "")
             yield from more
         if (rest := len(story.then) - len(shown)) > 0:
             yield from self._field("", self._say(Bilingual(f"and {rest} more", f"另有 {rest} 个")))
         if story.also:
             names = [f"{one.rule} {one.name}" for one in story.also]
             yield from self._field(
-                "", self._say(Bilingual(f"{listed(names)} tells the same", f"{_listed_zh(names)} 所指相同"))
+                "",
+                self._say(
+                    Bilingual(f"{listed(names)} tells the same", f"{listed_in_chinese(names)} 所指相同")
+                ),
             )
 
     def _when(self, story: Story, diagnosis: Diagnosis) -> str:
@@ -237,8 +240,8 @@ class _Lines:
         return lines
 
     def _foot(self, diagnosis: Diagnosis, report: Path | None) -> Iterator[str]:
-        where = _short(diagnosis.path)
-        wrote = _short(report) if report else f"unbug report {where} -o report.html"
+        where = short(diagnosis.path)
+        wrote = short(report) if report else f"unbug report {where} -o report.html"
         for name, told in (("run", where), ("report", wrote)):
             label = word(name, self.language)
             yield f"{self._paint(label + ' ' * (6 - columns(label)), '2')} {told}"
@@ -250,7 +253,7 @@ class _Lines:
         lines[0] = "  " + self._paint(label, "2") + " " + lines[0][8:]
         room = self.width - 8 - columns(text) - 2
         if code and len(lines) == 1 and room >= 12:
-            lines[0] += "  " + self._paint(_clip(code, room), "36")
+            lines[0] += "  " + self._paint(clip(code, room), "36")
         yield from lines
 
     def _wrapped(self, text: str, *, indent: int) -> list[str]:
@@ -264,40 +267,6 @@ class _Lines:
 
 
 _TO_ASCII = str.maketrans({"−": "-", "∞": "inf", "…": "...", "–": "-", "─": "-"})
-
-
-def _gist(message: str) -> str:
-    """The first clause of a message."""
-    return re.split(r"[;；:：]\s?| \(|（", message, maxsplit=1)[0]
-
-
-def _clip(text: str, width: int) -> str:
-    if columns(text) <= width:
-        return text
-    kept = text[: max(width - 1, 0)]
-    while columns(kept) > width - 1:
-        kept = kept[:-1]
-    return kept.rstrip() + "…"
-
-
-def _listed_zh(parts: Sequence[str], *, most: int = 3) -> str:
-    """`a`、`b`，或 `a`、`b` 等 4 个"""
-    shown = "、".join(parts[:most])
-    return shown if len(parts) <= most else f"{shown} 等 {len(parts)} 个"
-
-
-def _short(path: Path) -> str:
-    """The path for a command line."""
-    text = _below(path)
-    return f"'{text}'" if " " in text else text
-
-
-def _below(path: Path) -> str:
-    """The path from where the user is, if it lies below."""
-    try:
-        return clean(str(path.absolute().relative_to(Path.cwd())))
-    except (ValueError, OSError):
-        return clean(str(path))
 
 
 def _each_once(findings: Sequence[Finding]) -> list[Finding]:
