@@ -9,14 +9,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from unbug.record.kept import KeptGraphs, resident_bytes
+from unbug.record.kept import KeptGraphs, resident_bytes, used_bytes
 
 
 @pytest.fixture
 def growing(monkeypatch):
     """Memory that grows at every look, however much of it earlier tests had left free."""
     memory = iter(range(10**8, 10**10, 10**8))
-    monkeypatch.setattr("unbug.record.kept.resident_bytes", lambda: next(memory))
+    monkeypatch.setattr("unbug.record.kept.used_bytes", lambda: next(memory))
 
 
 def fit(*, keep, steps=60, retain=False):
@@ -38,7 +38,7 @@ def test_losses_with_their_history(record):
     looks = writer.told("graphs")
     assert looks, "memory grew, so that the heap was searched"
     assert looks[-1]["old_nodes"] >= 20 * 4, "all nodes of the first 20 steps but the leaves"
-    assert looks[-1]["rss_bytes"] > looks[-1]["rss_start_bytes"]
+    assert looks[-1]["used_bytes"] > looks[-1]["used_start_bytes"]
     counts = [look["old_nodes"] for look in looks]
     assert counts == sorted(counts) and len(counts) >= 2
 
@@ -66,7 +66,7 @@ def test_what_is_kept_without_history_is_no_graph(record, growing):
 
 
 def test_a_program_whose_memory_does_not_grow_is_not_searched(record, monkeypatch):
-    monkeypatch.setattr("unbug.record.kept.resident_bytes", lambda: 10**9)
+    monkeypatch.setattr("unbug.record.kept.used_bytes", lambda: 10**9)
     with record() as writer:
         fit(keep=lambda loss, out: None)
     assert writer.told("graphs") == []
@@ -96,3 +96,21 @@ def test_memory_of_this_process(tmp_path):
     assert resident_bytes(tmp_path / "none") is None
     (tmp_path / "odd").write_text("what")
     assert resident_bytes(tmp_path / "odd") is None
+
+
+def test_memory_in_use_grows_where_free_memory_is_used_again():
+    kept = [torch.ones(50_000) for _ in range(200)]
+    barrier = torch.ones(1000)  # behind them: what is freed stays with the process
+    full, resident = used_bytes(), resident_bytes()
+    del kept
+    free = used_bytes()
+    assert full - free >= 30_000_000
+    again = [torch.ones(50_000) for _ in range(200)]
+    assert used_bytes() - free >= 30_000_000
+    assert resident_bytes() - resident < 10_000_000
+    assert len(again) == 200 and len(barrier) == 1000
+
+
+def test_without_the_c_librarys_word_the_resident_size_counts(monkeypatch):
+    monkeypatch.setattr("unbug.record.kept._given_out", lambda: None)
+    assert used_bytes() == pytest.approx(resident_bytes(), rel=0.05)

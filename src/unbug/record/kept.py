@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import heapq
 import linecache
 import re
 import sys
 from collections import deque
+from collections.abc import Callable
+from functools import lru_cache
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,8 @@ _MOST_TENSORS = 20_000
 _MOST_ITEMS = 5
 _TENSORS = (torch.Tensor, torch.nn.Parameter)
 _STATM = Path("/proc/self/statm")
+_OWN_SHARE = 0.05
+"""Of the resident size: with less, memory comes from elsewhere."""
 
 
 class KeptGraphs:
@@ -45,7 +50,7 @@ class KeptGraphs:
     def look(self, step: int) -> dict[str, Any] | None:
         """Facts of the `graphs` event; None where there is no reason to search."""
         mark, self._mark = self._mark, (step, graph_clock())
-        bytes_now = resident_bytes()
+        bytes_now = used_bytes()
         if step < _FROM or bytes_now is None:
             return None
         if self._base is None:
@@ -65,16 +70,30 @@ class KeptGraphs:
             "old_nodes": old,
             "more": more,
             "tensors": len(starts),
-            "rss_bytes": bytes_now,
-            "rss_before_bytes": before,
-            "rss_start_bytes": self._base,
+            "used_bytes": bytes_now,
+            "used_before_bytes": before,
+            "used_start_bytes": self._base,
             "holder": name,
             **({"file": file, "line": line} if line else {}),
         }
 
 
+def used_bytes() -> int | None:
+    """Memory in use, here and on the current CUDA device; None where the system does not tell at once.
+
+    What the C library has given out, where it tells: what lies free in the process hides growth from its
+    resident size.
+    """
+    here = _given_out()
+    if here is None:
+        here = resident_bytes()
+    if here is None or not torch.cuda.is_initialized():
+        return here
+    return here + int(torch.cuda.memory_allocated())
+
+
 def resident_bytes(source: Path = _STATM) -> int | None:
-    """Memory of this process; None where the system does not tell at once."""
+    """Resident size of this process; None where the system does not tell at once."""
     try:
         pages = int(source.read_text().split()[1])
         import resource
@@ -82,6 +101,40 @@ def resident_bytes(source: Path = _STATM) -> int | None:
         return pages * resource.getpagesize()
     except (OSError, ValueError, IndexError, ImportError):
         return None
+
+
+class _Given(ctypes.Structure):
+    """`struct mallinfo2` of glibc 2.33 and later."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd",
+            "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
+        )
+    )  # fmt: skip
+
+
+def _given_out() -> int | None:
+    """Bytes that the C library's allocator has given out; None where it is another, or another library's
+    allocator takes its place and it knows of next to nothing."""
+    ask = _asked()
+    if ask is None:
+        return None
+    given = ask()
+    found = int(given.uordblks) + int(given.hblkhd)
+    resident = resident_bytes()
+    return found if resident is None or found >= _OWN_SHARE * resident else None
+
+
+@lru_cache(maxsize=1)
+def _asked() -> Callable[[], _Given] | None:
+    try:
+        ask: Any = ctypes.CDLL(None).mallinfo2
+    except (OSError, AttributeError, TypeError):
+        return None
+    ask.restype, ask.argtypes = _Given, ()
+    return ask  # type: ignore[no-any-return]
 
 
 def _starts() -> list[Any]:

@@ -5,7 +5,8 @@ How it decides: in `looks` consecutive looks, parameters of the model that requi
     in no optimizer. Those that were made after the optimizer (a replaced head, a lazy layer) or that lie
     behind trained ones are an error. If all lie before the trained ones, it may be a head trained on
     purpose over layers that were not frozen: a note; a warning where these layers have the random values that
-    layers are made with, so that they never learned anything.
+    layers are made with, so that they never learned anything, and nothing that follows in the run can have
+    trained them.
 When it is wrong: parameters that the program updates by hand.
 What to do: make the optimizer after the model is complete, from `model.parameters()`; freeze what shall not
     learn.
@@ -28,6 +29,7 @@ from unbug.detect.contract import (
     facts_evidence,
     fires,
     named,
+    parameter_looks,
     seen_again,
     silent,
     threshold,
@@ -58,6 +60,9 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         for one in (told.fields.get("weights") if told else None) or ()
         if one.get("trained") is False and is_fresh(one)
     }
+    looks = [look for _, look in parameter_looks(window)]
+    latest = {str(one["path"]) for one in _unowned(looks[-1])} if looks else set()
+    replaced = window.ended and not window.events("end")  # only a run's last training sees its end
     found = seen_again(window, _unowned, looks=at.looks, key=lambda one: one["path"])
     for again in found:
         paths = [str(one["path"]) for one in again.items]
@@ -68,7 +73,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             if late
             else Bilingual()
         )
-        untaught = head_only and bool(fresh.intersection(paths))
+        untaught = head_only and not replaced and bool(fresh.intersection(paths) & latest)
         noun = "parameter has a gradient but is" if len(paths) == 1 else "parameters have gradients but are"
         yield Finding(
             place=common_place(paths),
@@ -115,6 +120,22 @@ def _look(step: int, *positions: str, late: bool = False, grad: bool = True) -> 
     return event("parameters", step=step, unowned=unowned, owned_count=4)
 
 
+_FRESH = event(
+    "layers",
+    weights=[
+        {
+            "place": "fc0.weight",
+            "class": "Linear",
+            "elements": 128,
+            "fan_in": 16,
+            "trained": False,
+            "absmax": 0.249,
+            "std": 0.1443,
+            "mean": 0.0,
+        }
+    ],
+)
+
 CASES = (
     fires(
         "behind trained ones, twice",
@@ -135,25 +156,23 @@ CASES = (
     fires(
         "a head over layers that never learned",
         severity=Severity.WARNING,
+        ended=False,
         events=(
-            event(
-                "layers",
-                weights=[
-                    {
-                        "place": "fc0.weight",
-                        "class": "Linear",
-                        "elements": 128,
-                        "fan_in": 16,
-                        "trained": False,
-                        "absmax": 0.249,
-                        "std": 0.1443,
-                        "mean": 0.0,
-                    }
-                ],
-            ),
+            _FRESH,
             _look(0, "before"),
             _look(1, "before"),
         ),
+    ),
+    fires(
+        "a head first, then all of it",
+        severity=Severity.NOTE,
+        events=(_FRESH, _look(0, "before"), _look(1, "before"), _look(50)),
+    ),
+    fires(
+        "a head first, all of it in the next training",
+        severity=Severity.NOTE,
+        ended=True,
+        events=(_FRESH, _look(0, "before"), _look(1, "before")),
     ),
     silent("one look only", events=(_look(0, "after"), _look(1))),
     silent("without gradient", events=(_look(0, "after", grad=False), _look(1, "after", grad=False))),

@@ -63,7 +63,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             continue
         first, fields = in_a_row[0], seen.fields
         since, earlier = int(fields.get("since") or 0), int(first.fields["old_nodes"])
-        start, now = (int(fields.get(name) or 0) / 1e6 for name in ("rss_start_bytes", "rss_bytes"))
+        start, now = (int(fields.get(name) or 0) / 1e6 for name in ("used_start_bytes", "used_bytes"))
         holder, line = str(fields.get("holder") or ""), int(fields.get("line") or 0)
         by = Bilingual(f"; {holder} holds them", f"；由 {holder} 持有") if holder else Bilingual()
         yield Finding(
@@ -93,7 +93,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
                     Bilingual("graphs that are kept", "被持有的计算图"),
                     looked_at_step=[one.step for one in in_a_row],
                     old_nodes=[one.fields["old_nodes"] for one in in_a_row],
-                    memory_mb=[round(int(one.fields.get("rss_bytes") or 0) / 1e6) for one in in_a_row],
+                    memory_mb=[round(int(one.fields.get("used_bytes") or 0) / 1e6) for one in in_a_row],
                     holder=holder or None,
                 ),
             ),
@@ -102,7 +102,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
 
 
 def _look(step: int, nodes: int, **fields: Any) -> Event:
-    given = {"since": step // 2, "rss_bytes": 10**6 * step, "rss_start_bytes": 10**6, "more": False}
+    given = {"since": step // 2, "used_bytes": 10**6 * step, "used_start_bytes": 10**6, "more": False}
     return event("graphs", step=step, old_nodes=nodes, **given | fields)
 
 
