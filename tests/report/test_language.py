@@ -6,6 +6,7 @@ import ast
 import copy
 import pickle
 import re
+import tomllib
 import unicodedata
 from pathlib import Path
 
@@ -13,12 +14,14 @@ import pytest
 
 from tests.golden_files import compare
 from tests.report.example import diagnosed, healthy, sick
-from unbug.detect import rules
+from unbug import detect
+from unbug.detect import classes, rules
 from unbug.detect.engine import examine
 from unbug.errors import SettingError
 from unbug.report import findings_json, html, terminal
 from unbug.report.columns import columns, wrapped
 from unbug.report.language import WORDS, language_of
+from unbug.report.names import fact_name, facts_in_order
 from unbug.types import Bilingual, chinese
 
 CASES = [
@@ -27,6 +30,8 @@ CASES = [
     for case in rule.cases
     if case.fires
 ]
+UNSHOWN = {"file", "line", "phase", "MainThread"}
+"""Facts that the page tells elsewhere, and the name of a thread, which is the user's."""
 NUMBER = re.compile(r"(?<![A-Za-z_\d.])-?\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?%?|NaN|∞")
 FILES = sorted({Path(rule.function.__code__.co_filename) for rule in rules()})
 
@@ -54,6 +59,23 @@ def test_both_languages_say_the_same_numbers(rule, case):
             assert is_chinese(chinese(text)), f"{text!r} has no Chinese"
             assert not is_chinese(text)
             assert numbers(chinese(text)) == numbers(text)
+
+
+@pytest.mark.parametrize(("rule", "case"), CASES)
+def test_every_fact_that_is_shown_has_a_name_in_both_languages(rule, case):
+    """One that is missing goes into `src/unbug/report/names.toml`."""
+    for finding in rule.find(case.window):
+        for key in {key for piece in finding.evidence for key in piece.facts or ()} - UNSHOWN:
+            name = fact_name(key)
+            assert key in facts_in_order(), f"{key!r} is not in names.toml"
+            assert not is_chinese(name)
+            assert is_chinese(name.zh) or name.zh == name == key, f"{key!r} has no Chinese"
+
+
+def test_every_fault_class_is_told_in_both_languages():
+    native = tomllib.loads((Path(detect.__file__).parent / "vocabulary.zh.toml").read_text(encoding="utf-8"))
+    assert list(native) == list(classes())
+    assert all(is_chinese(chinese(told)) and not is_chinese(told) for told in classes().values())
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

@@ -70,6 +70,7 @@ class Diagnosis:
         series: Number of automatic series there were to read.
         excerpts: Id of an alert -> its line of the program, with neighbours.
         remarks: On what the user said: suppressions that are over, or of no use.
+        unseen: What the recording could not see, in its own words.
     """
 
     run: Run
@@ -82,6 +83,7 @@ class Diagnosis:
     series: int = 0
     excerpts: Mapping[str, Excerpt] = field(default_factory=dict)
     remarks: tuple[Bilingual, ...] = ()
+    unseen: tuple[str, ...] = ()
 
 
 def diagnose(
@@ -134,7 +136,14 @@ def diagnose(
         series=sum(series.origin == "auto" for series in reader.series()),
         excerpts=excerpts((one for one in ordered if one.is_alert), texts),
         remarks=remarks,
+        unseen=_unseen(reader),
     )
+
+
+def _unseen(reader: Reader) -> tuple[str, ...]:
+    recorded = reader.events("coverage")
+    listed = recorded[-1].fields.get("unseen") if recorded else None
+    return tuple(map(str, listed)) if isinstance(listed, list | tuple) else ()
 
 
 def told(findings: Iterable[Finding], asked: Iterable[Rule] = ()) -> list[Finding]:

@@ -7,13 +7,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
+from unbug.report.columns import columns
+from unbug.report.language import Language, say
 from unbug.report.scale import Scale, fit, wants_log
 from unbug.report.words import clean, number
+from unbug.types import Bilingual
 
 __all__ = ["Chart", "Line", "chart", "spark"]
 
 LEFT, RIGHT, TOP, BOTTOM = 58.0, 14.0, 14.0, 36.0
 SIZE = (470, 220)
+_BAD = Bilingual("NaN or infinite", "NaN 或无穷")
+_LIMIT, _STEP = Bilingual("limit", "界限"), Bilingual("step", "步")
 _DOTS = 40
 """Lines with at most so many points show each of them."""
 
@@ -53,7 +58,7 @@ class Chart:
     size: tuple[int, int] = field(default=SIZE)
 
 
-def chart(picture: Chart) -> str:
+def chart(picture: Chart, language: Language = "en") -> str:
     """The picture as an `<svg>` element with axes, in the colours of the page."""
     width, height = picture.size
     right, bottom = width - RIGHT, height - BOTTOM
@@ -67,14 +72,17 @@ def chart(picture: Chart) -> str:
             f'<rect class="shade" x="{first - 1:.1f}" y="{TOP:g}" width="{last - first + 2:.1f}" '
             f'height="{bottom - TOP:g}"/>'
         )
+    inside = len(picture.lines) > 1  # the legend stands above
     for index, line in enumerate(picture.lines):
-        parts += _line(line, index, x, y)
-    parts += [_mark(step, x, bottom, right) for step in picture.marks[:6]]
+        parts += _line(line, index, x, y, say(_BAD, language))
+    parts += [_mark(step, x, bottom, right, inside, language) for step in picture.marks[:6]]
     if picture.threshold is not None and math.isfinite(picture.threshold):
-        parts.append(_threshold(picture.threshold, y, right, beyond))
-    parts.append(_legend(picture.lines, right))
-    told = clean(picture.title) or "curve"
-    label = f'<text class="axis" x="{right:g}" y="{height - 4:g}" text-anchor="end">step</text>'
+        parts.append(_threshold(picture.threshold, y, right, beyond, say(_LIMIT, language)))
+    parts.append(_legend(picture.lines, right, language))
+    told = clean(say(picture.title, language)) or "curve"
+    label = f'<text class="axis" x="{right:g}" y="{height - 4:g}" text-anchor="end">' + (
+        f"{say(_STEP, language)}</text>"
+    )
     unit = f'<text class="axis" x="4" y="{height - 4:g}">{_text(picture.unit)}</text>' if picture.unit else ""
     return (
         f'<svg class="chart" viewBox="0 0 {width} {height}" role="img" aria-label="{_text(told)}">'
@@ -136,7 +144,7 @@ def _grid(x: Scale, y: Scale, right: float, bottom: float) -> str:
     return "".join(parts)
 
 
-def _line(line: Line, index: int, x: Scale, y: Scale) -> Iterator[str]:
+def _line(line: Line, index: int, x: Scale, y: Scale, bad_named: str) -> Iterator[str]:
     style = f"l{index % 4}"
     if line.low and line.high:
         upper = [(x.at(s), y.at(v)) for s, v in zip(line.steps, line.high, strict=True) if math.isfinite(v)]
@@ -155,13 +163,13 @@ def _line(line: Line, index: int, x: Scale, y: Scale) -> Iterator[str]:
     if bad:
         chosen = bad if len(bad) <= 60 else [bad[round(i * (len(bad) - 1) / 59)] for i in range(60)]
         crosses = "".join(f"M{x.at(s) - 3:.1f} {TOP + 1:g}l6 6m0-6l-6 6" for s in chosen)
-        yield f'<path class="nonfinite" d="{crosses}"><title>NaN or infinite</title></path>'
+        yield f'<path class="nonfinite" d="{crosses}"><title>{bad_named}</title></path>'
         at = x.at(chosen[0])
         anchor = "end" if at > (x.start + x.end) / 2 else "start"
         move = -8 if anchor == "end" else 8
         yield (
             f'<text class="badlabel" x="{at + move:.1f}" y="{TOP + 20:g}" text-anchor="{anchor}">'
-            f"NaN or infinite</text>"
+            f"{bad_named}</text>"
         )
 
 
@@ -178,20 +186,21 @@ def _runs(line: Line) -> Iterator[list[tuple[float, float]]]:
         yield run
 
 
-def _mark(step: int, x: Scale, bottom: float, right: float) -> str:
+def _mark(step: int, x: Scale, bottom: float, right: float, inside: bool, language: Language) -> str:
     at = x.at(step)
     anchor, move = ("end", -4) if at > right - 70 else ("start", 4)
+    height = TOP + 10 if inside else TOP - 3
     return (
         f'<line class="mark" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP:g}" y2="{bottom:g}"/>'
-        f'<text class="marklabel" x="{at + move:.1f}" y="{TOP + 10:g}" text-anchor="{anchor}">'
-        f"step {step:,}</text>"
+        f'<text class="marklabel" x="{at + move:.1f}" y="{height:g}" text-anchor="{anchor}">'
+        f"{say(Bilingual(f'step {step:,}', f'第 {step:,} 步'), language)}</text>"
     )
 
 
-def _threshold(value: float, y: Scale, right: float, beyond: bool) -> str:
+def _threshold(value: float, y: Scale, right: float, beyond: bool, named: str) -> str:
     at = y.at(value)
     over = at < TOP + 14
-    told = f"limit {number(value)}" + ((" ↑" if value > y.high else " ↓") if beyond else "")
+    told = f"{named} {number(value)}" + ((" ↑" if value > y.high else " ↓") if beyond else "")
     line = "" if beyond else f'<line class="limit" x1="{LEFT:g}" x2="{right:g}" y1="{at:.1f}" y2="{at:.1f}"/>'
     return (
         f'{line}<text class="limitlabel" x="{right - 2:g}" y="{at + (14 if over else -5):.1f}" '
@@ -199,8 +208,8 @@ def _threshold(value: float, y: Scale, right: float, beyond: bool) -> str:
     )
 
 
-def _legend(lines: Sequence[Line], right: float) -> str:
-    named = [(index, line.label) for index, line in enumerate(lines) if line.label]
+def _legend(lines: Sequence[Line], right: float, language: Language) -> str:
+    named = [(index, say(line.label, language)) for index, line in enumerate(lines) if line.label]
     if len(lines) < 2:
         return ""
     parts, at = [], LEFT + 4
@@ -208,7 +217,7 @@ def _legend(lines: Sequence[Line], right: float) -> str:
         text = clean(label) if len(label) <= 28 else clean(label)[:27] + "…"
         parts.append(f'<path class="l{index % 4}" d="M{at:.0f} 6h18"/>')
         parts.append(f'<text class="axis" x="{at + 22:.0f}" y="10">{_text(text)}</text>')
-        at += 36 + 6.2 * len(text)
+        at += 36 + 6.2 * columns(text)
     return "".join(parts)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from unbug.report.language import Language, say
 from unbug.report.markup import Markup, tag
-from unbug.types import Source
+from unbug.types import Bilingual, Source
 
 if TYPE_CHECKING:
     from unbug.types import Event
@@ -35,7 +36,7 @@ class Program:
             }
         )
 
-    def excerpt(self, source: Source) -> Markup:
+    def excerpt(self, source: Source, language: Language = "en") -> Markup:
         """The cited line with some around it; the line alone if the file was not kept."""
         lines = self.files.get(source.file, [])
         if not 0 < source.line <= len(lines):
@@ -43,7 +44,8 @@ class Program:
         else:
             first = max(1, source.line - AROUND)
             shown = list(enumerate(lines[first - 1 : source.line + AROUND], first))
-        caption = tag("figcaption", f"{source.file}, line {source.line}")
+        where = Bilingual(f"{source.file}, line {source.line}", f"{source.file}，第 {source.line} 行")
+        caption = tag("figcaption", say(where, language))
         body = Markup("".join(_line(number, line, number == source.line) for number, line in shown))
         return tag("figure", caption, tag("pre", body) if shown else None, class_="code")
 

@@ -13,7 +13,7 @@ from unbug.types import Finding, chinese
 if TYPE_CHECKING:
     from unbug.detect import Diagnosis
 
-__all__ = ["LANGUAGES", "WORDS", "Language", "language_of", "spoken", "word"]
+__all__ = ["LANGUAGES", "WORDS", "Language", "language_of", "say", "spoken", "word"]
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
@@ -80,6 +80,11 @@ def language_of(wanted: str | None = None, environment: Mapping[str, str] | None
 def spoken(diagnosis: Diagnosis, language: Language) -> Diagnosis:
     """The diagnosis with the texts of its findings in one language."""
     return replace(diagnosis, findings=tuple(_spoken(one, language) for one in diagnosis.findings))
+
+
+def say(text: str, language: Language) -> str:
+    """A text in one language; one that has no Chinese stays English."""
+    return chinese(text) if language == "zh" else str(text)
 
 
 def word(text: str, language: Language) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from unbug.report.columns import columns, wrapped
 from unbug.report.fitting import below, clip, gist, listed_in_chinese, short
 from unbug.report.language import Language, language_of, spoken, word
+from unbug.report.looked import looked_at
 from unbug.report.sparkline import sparkline
 from unbug.report.story import Story, stories
 from unbug.report.words import clean, count, listed, sentence
@@ -84,8 +85,8 @@ class _Lines:
 
     def _head(self, diagnosis: Diagnosis, told: Sequence[Story]) -> str:
         steps, trainings = sum(training.steps for training in diagnosis.trainings), len(diagnosis.trainings)
-        where = Bilingual(f" in {count(steps, 'step')}", f"，共 {steps:,} 步")
-        if trainings > 1:
+        where = Bilingual(f" in {count(steps, 'step')}", f"，共 {steps:,} 步") if steps else Bilingual()
+        if steps and trainings > 1:
             where += Bilingual(f" in {count(trainings, 'training')}", f"、{trainings} 次训练")
         if told:
             severities = [story.root.severity for story in told]
@@ -106,24 +107,8 @@ class _Lines:
         rule = self._paint(("-" if self.ascii_only else "─") * self.width, "2")
         lines = [rule, title]
         if not told:
-            lines += self._wrapped(self._looked_at(diagnosis), indent=7)
+            lines += self._wrapped(self._say(looked_at(diagnosis)), indent=7)
         return "\n".join(lines)
-
-    def _looked_at(self, diagnosis: Diagnosis) -> str:
-        if not any(training.steps for training in diagnosis.trainings):
-            return self._say(
-                Bilingual(
-                    "No optimizer step was recorded, so most rules had nothing to look at.",
-                    "没有记录到优化器的步，因此多数规则无从检查。",
-                )
-            )
-        rules, series = len(diagnosis.rules), diagnosis.series
-        return self._say(
-            Bilingual(
-                f"{count(rules, 'rule')} looked at {series:,} series.",
-                f"{rules} 条规则检查了 {series:,} 个序列。",
-            )
-        )
 
     def _story(self, story: Story, diagnosis: Diagnosis) -> Iterator[str]:
         finding = story.root

@@ -6,12 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from unbug.report.language import Language, say
 from unbug.report.words import clean, number
+from unbug.types import Bilingual
 
-__all__ = ["Markup", "pairs", "said", "table", "tag", "text"]
+__all__ = ["TAGS", "Markup", "pairs", "said", "table", "tag", "text"]
 
 
+TAGS: dict[Language, str] = {"en": "en", "zh": "zh-CN"}
+"""What HTML calls the languages."""
 _DEEPEST = 20
+_YES, _NO = Bilingual("yes", "是"), Bilingual("no", "否")
 
 
 class Markup(str):
@@ -59,21 +64,28 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, classes: Seq
     return tag("div", tag("table", top, tag("tbody", body)), class_="scroll")
 
 
-def said(value: Any, depth: int = 0) -> str:
+def said(value: Any, depth: int = 0, *, language: Language = "en") -> str:
     """A value of a run's facts in words."""
     if depth > _DEEPEST:
         return "…"
     if value is None or value == "":
         return "–"
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return say(_YES if value else _NO, language)
     if isinstance(value, float):
         return number(value)
     if isinstance(value, int):
         return f"{value:,}" if abs(value) >= 10_000 else str(value)
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {said(inner, depth + 1)}" for key, inner in value.items()) or "–"
+        return (
+            ", ".join(f"{key} {said(inner, depth + 1, language=language)}" for key, inner in value.items())
+            or "–"
+        )
     if isinstance(value, list | tuple):
-        shown = ", ".join(said(inner, depth + 1) for inner in value[:60])
-        return (shown + (f" and {len(value) - 60} more" if len(value) > 60 else "")) or "–"
+        more = len(value) - 60
+        shown = ", ".join(said(inner, depth + 1, language=language) for inner in value[:60])
+        return (
+            shown
+            + (say(Bilingual(f" and {more} more", f" 等，另有 {more} 个"), language) if more > 0 else "")
+        ) or "–"
     return str(value)

@@ -7,13 +7,14 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from unbug.report.excerpt import Program
-from unbug.report.language import Language, language_of, spoken
-from unbug.report.markup import Markup, said, tag, text
+from unbug.report.language import Language, language_of, say, spoken, word
+from unbug.report.markup import TAGS, Markup, said, tag, text
 from unbug.report.section_findings import findings_section, summary
 from unbug.report.section_media import media_section
-from unbug.report.section_run import coverage_section, curves_section, environment_section, layers_section
+from unbug.report.section_recording import coverage_section, environment_section
+from unbug.report.section_run import curves_section, layers_section
 from unbug.report.words import count, duration, moment
-from unbug.types import RunState, Severity
+from unbug.types import Bilingual, RunState, Severity
 
 if TYPE_CHECKING:
     from unbug.detect import Diagnosis
@@ -22,13 +23,15 @@ if TYPE_CHECKING:
 __all__ = ["html"]
 
 _STATES = {
-    RunState.RUNNING: "running",
-    RunState.FINISHED: "finished",
-    RunState.FAILED: "failed",
-    RunState.INTERRUPTED: "interrupted",
-    RunState.KILLED: "killed",
-    RunState.LOST: "lost: no sign of life",
+    RunState.RUNNING: Bilingual("running", "运行中"),
+    RunState.FINISHED: Bilingual("finished", "已完成"),
+    RunState.FAILED: Bilingual("failed", "失败"),
+    RunState.INTERRUPTED: Bilingual("interrupted", "被中断"),
+    RunState.KILLED: Bilingual("killed", "被终止"),
+    RunState.LOST: Bilingual("lost: no sign of life", "失联：没有活动迹象"),
 }
+_NO_STEP = Bilingual("No training step was recorded", "没有记录到训练步")
+_NO_FAULT = Bilingual("No fault found", "未发现故障")
 
 
 def html(reader: Reader, diagnosis: Diagnosis, *, language: str | None = None) -> str:
@@ -56,19 +59,25 @@ def html(reader: Reader, diagnosis: Diagnosis, *, language: str | None = None) -
         tag(
             "main",
             findings_section(diagnosis, by_number, program, chosen),
-            *(curves_section(reader, window, many=len(by_number) > 1) for window in by_number.values()),
-            *(layers_section(window, diagnosis, many=len(by_number) > 1) for window in by_number.values()),
-            media_section(reader),
-            coverage_section(reader, diagnosis),
-            environment_section(reader, diagnosis),
+            *(
+                curves_section(reader, window, chosen, many=len(by_number) > 1)
+                for window in by_number.values()
+            ),
+            *(
+                layers_section(window, diagnosis, chosen, many=len(by_number) > 1)
+                for window in by_number.values()
+            ),
+            media_section(reader, chosen),
+            coverage_section(reader, diagnosis, chosen),
+            environment_section(reader, diagnosis, chosen),
         ),
         tag(
             "footer",
-            "Written by unbug ",
+            say(Bilingual("Written by unbug ", "由 unbug "), chosen),
             diagnosis.run.unbug_version,
-            " from run ",
+            say(Bilingual(" from run ", " 写出，运行编号 "), chosen),
             tag("code", diagnosis.run.id),
-            ".",
+            say(Bilingual(".", "。"), chosen),
         ),
     ]
     style = resources.files("unbug.report").joinpath("page.css").read_text(encoding="utf-8")
@@ -80,7 +89,7 @@ def html(reader: Reader, diagnosis: Diagnosis, *, language: str | None = None) -
         f"<title>{text(title)}</title><style>\n{style}</style>"
     )
     return (
-        f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n'
+        f'<!doctype html>\n<html lang="{TAGS[chosen]}"><head>{head}</head>\n<body>\n'
         + "\n".join(body)
         + "\n</body></html>\n"
     )
@@ -90,50 +99,73 @@ def _header(reader: Reader, diagnosis: Diagnosis, language: Language) -> Markup:
     run, status = diagnosis.run, diagnosis.status
     ended = status.ended_ns or status.updated_ns
     steps = sum(training.steps for training in diagnosis.trainings)
-    state = _STATES[status.state] + (f", exit code {status.exit_code}" if status.exit_code else "")
+    state = _STATES[status.state]
+    if status.exit_code:
+        state += Bilingual(f", exit code {status.exit_code}", f"，退出码 {status.exit_code}")
     parameters = max((training.parameters for training in diagnosis.trainings), default=0)
+    many = len(diagnosis.trainings)
+    made = Bilingual(count(steps, "step"), f"{steps:,} 步")
+    if many > 1:
+        made += Bilingual(f" in {many} trainings", f"，{many} 次训练")
+    trained = Bilingual(f"{parameters:,} parameters", f"{parameters:,} 个参数")
+    optimizers = ", ".join(dict.fromkeys(o for t in diagnosis.trainings for o in t.optimizers))
     facts = {
-        "state": state,
-        "started": moment(run.created_ns),
-        "took": duration(max(ended - run.created_ns, 0) / 1e9) if ended else None,
-        "steps": count(steps, "step")
-        + (f" in {len(diagnosis.trainings)} trainings" if len(diagnosis.trainings) > 1 else ""),
-        "trained": f"{parameters:,} parameters" if parameters else None,
-        "optimizer": ", ".join(dict.fromkeys(o for t in diagnosis.trainings for o in t.optimizers)) or None,
-        "tags": ", ".join(run.tags) or None,
+        Bilingual("state", "状态"): state,
+        Bilingual("started", "开始于"): moment(run.created_ns),
+        Bilingual("took", "用时"): duration(max(ended - run.created_ns, 0) / 1e9) if ended else None,
+        Bilingual("steps", "训练步"): made if steps else None,
+        Bilingual("trained", "所训练的"): trained if parameters else None,
+        Bilingual("optimizer", "优化器"): optimizers or None,
+        Bilingual("tags", "标签"): ", ".join(run.tags) or None,
     }
     cells = [
-        tag("div", tag("dt", name), tag("dd", value)) for name, value in facts.items() if value is not None
+        tag("div", tag("dt", say(name, language)), tag("dd", say(value, language)))
+        for name, value in facts.items()
+        if value is not None
     ]
     command = run.facts.get("command")
     if command:
         shown = " ".join(map(str, command)) if isinstance(command, list | tuple) else said(command)
-        cells.append(tag("div", tag("dt", "command"), tag("dd", tag("code", shown)), class_="wide"))
+        cells.append(
+            tag(
+                "div",
+                tag("dt", say(Bilingual("command", "命令"), language)),
+                tag("dd", tag("code", shown)),
+                class_="wide",
+            )
+        )
     crash = reader.events("crash")
     told = status.message or (str(crash[-1].fields.get("error", "")) if crash else "")
     if told and status.state is not RunState.FINISHED:
-        cells.append(tag("div", tag("dt", "how it ended"), tag("dd", tag("code", told)), class_="wide"))
+        cells.append(
+            tag(
+                "div",
+                tag("dt", say(Bilingual("how it ended", "如何结束"), language)),
+                tag("dd", tag("code", told)),
+                class_="wide",
+            )
+        )
     return tag(
         "header",
-        tag("p", "unbug report", class_="brand"),
+        tag("p", say(Bilingual("unbug report", "unbug 报告"), language), class_="brand"),
         tag("h1", run.name),
-        tag("p", _verdict(diagnosis), class_="verdict"),
+        tag("p", _verdict(diagnosis, language), class_="verdict"),
         tag("dl", *cells, class_="facts"),
         summary(diagnosis, language),
         class_="top",
     )
 
 
-def _verdict(diagnosis: Diagnosis) -> Markup:
+def _verdict(diagnosis: Diagnosis, language: Language) -> Markup:
     severities = [finding.severity for finding in diagnosis.findings]
     parts = []
     for severity, noun in ((Severity.ERROR, "error"), (Severity.WARNING, "warning"), (Severity.NOTE, "note")):
         if severity in severities:
-            parts.append(
-                tag("span", count(severities.count(severity), noun), class_=f"badge {severity.value}")
-            )
+            number = severities.count(severity)
+            told = say(Bilingual(count(number, noun), f"{number} {word(noun, 'zh')}"), language)
+            parts.append(tag("span", told, class_=f"badge {severity.value}"))
     if parts:
-        return Markup(", ".join(parts))
+        return Markup(("，" if language == "zh" else ", ").join(parts))
     if not any(training.steps for training in diagnosis.trainings):
-        return tag("span", "No training step was recorded", class_="badge warning")
-    return tag("span", "No fault found", class_="badge good")
+        return tag("span", say(_NO_STEP, language), class_="badge warning")
+    return tag("span", say(_NO_FAULT, language), class_="badge good")

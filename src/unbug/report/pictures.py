@@ -11,7 +11,7 @@ import numpy as np
 
 from unbug.detect.contract import evaluated
 from unbug.report.drawing import Chart, Line
-from unbug.types import Evidence, Phase
+from unbug.types import Bilingual, Evidence, Phase
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["evidence_chart", "reduced", "training_charts"]
 
 MOST_BUCKETS = 300
+_EVALUATION = Bilingual("evaluation", "评估")
 _CONTEXT = 4
 """A picture of evidence shows this many times its span around it; the whole training if that is short."""
 
@@ -42,7 +43,11 @@ def evidence_chart(evidence: Evidence, window: Window | None) -> Chart | None:
     sampled = f" ({track.sampled})" if track is not None and track.sampled else ""
     return Chart(
         lines=(line,),
-        title=(evidence.label or f"{evidence.series} at {evidence.place}") + sampled,
+        title=(
+            evidence.label
+            or Bilingual(f"{evidence.series} at {evidence.place}", f"{evidence.place} 的 {evidence.series}")
+        )
+        + sampled,
         unit=evidence.unit,
         threshold=evidence.threshold,
         above=evidence.above,
@@ -54,28 +59,28 @@ def evidence_chart(evidence: Evidence, window: Window | None) -> Chart | None:
 def training_charts(reader: Reader, window: Window) -> list[Chart]:
     """Loss in training and evaluation, learning rate, gradient norm and step time of one training."""
     charts = []
-    losses = _curves(reader, window, "loss.value", ("training loss",))
+    losses = _curves(reader, window, "loss.value", (Bilingual("training loss", "训练损失"),))
     for track in evaluated(window)[:3]:
         line = reduced(track.steps, track.values)
-        losses.append(Line(steps=line.steps, values=line.values, label=_site("evaluation", track)))
+        losses.append(Line(steps=line.steps, values=line.values, label=_site(_EVALUATION, track)))
     if losses:
-        charts.append(Chart(lines=losses, title="Loss"))
+        charts.append(Chart(lines=losses, title=Bilingual("Loss", "损失")))
     scores = [
         Line(steps=line.steps, values=line.values, label=_site(what, track))
         for what, tracks in (
-            ("training", _trained(window)),
-            ("evaluation", evaluated(window, "call.accuracy")),
+            (Bilingual("training", "训练"), _trained(window)),
+            (_EVALUATION, evaluated(window, "call.accuracy")),
         )
         for track in tracks[:2]
         for line in (reduced(track.steps, track.values),)
     ]
     if scores:
-        charts.append(Chart(lines=scores, title="Accuracy at the loss"))
+        charts.append(Chart(lines=scores, title=Bilingual("Accuracy at the loss", "损失处的准确率")))
     for name, title, unit in (
-        ("optimizer.lr", "Learning rate", ""),
-        ("grad.global_norm", "Gradient norm", ""),
-        ("step.time_s", "Step time", "s"),
-        ("step.wait_s", "Waiting for data", "s"),
+        ("optimizer.lr", Bilingual("Learning rate", "学习率"), ""),
+        ("grad.global_norm", Bilingual("Gradient norm", "梯度范数"), ""),
+        ("step.time_s", Bilingual("Step time", "单步时间"), "s"),
+        ("step.wait_s", Bilingual("Waiting for data", "等待数据"), "s"),
     ):
         lines = _curves(reader, window, name)
         if lines and any(math.isfinite(v) and v for line in lines for v in line.values):
@@ -149,5 +154,8 @@ def _around(
     return of[part], values[part]
 
 
-def _site(what: str, track: Track) -> str:
-    return f"{what}, line {track.where.source[1]}" if track.where.source else what
+def _site(what: Bilingual, track: Track) -> Bilingual:
+    if not track.where.source:
+        return what
+    line = track.where.source[1]
+    return what + Bilingual(f", line {line}", f"，第 {line} 行")

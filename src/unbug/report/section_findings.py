@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from unbug.report.drawing import chart
-from unbug.report.language import Language, word
+from unbug.report.language import Language, say, word
+from unbug.report.looked import looked_at
 from unbug.report.markup import Markup, pairs, said, tag
+from unbug.report.names import fact_name, facts_in_order
 from unbug.report.pictures import evidence_chart
-from unbug.report.words import count, sentence, span
-from unbug.types import Evidence, Finding, Severity
+from unbug.report.words import sentence, span
+from unbug.types import Bilingual, Evidence, Finding, Severity, chinese
 
 if TYPE_CHECKING:
     from unbug.detect import Diagnosis, Window
@@ -19,23 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["findings_section", "summary"]
 
 _WORDS = {Severity.ERROR: "✖ error", Severity.WARNING: "▲ warning", Severity.NOTE: "● note"}
-_FACTS = {
-    "function": "function",
-    "calls": "calls",
-    "input_shape": "input shape",
-    "target_shape": "target shape",
-    "broadcast": "broadcast to",
-    "input_min": "least input",
-    "input_max": "largest input",
-    "input_in_unit_share": "calls with inputs in [0, 1]",
-    "rows_sum_to_one_share": "calls with rows that sum to 1",
-    "target_min": "least target",
-    "target_max": "largest target",
-    "target_dtype": "target type",
-    "classes": "classes",
-    "reduction": "reduction",
-}
-_TAGS: dict[Language, str] = {"zh": "zh-CN"}
 _LEFT_OUT = {"file", "line", "phase"}
 _PLACES = 12
 
@@ -55,7 +40,7 @@ def summary(diagnosis: Diagnosis, language: Language = "en") -> Markup | None:
         )
         for finding in diagnosis.findings
     ]
-    return tag("ol", *lines, class_="summary", lang=_TAGS.get(language))
+    return tag("ol", *lines, class_="summary")
 
 
 def _badge(finding: Finding) -> str:
@@ -72,7 +57,7 @@ def findings_section(
     """Each finding in full; or what was looked at, if there is none."""
     if not diagnosis.findings:
         head = tag("h2", word("Findings", language))
-        return tag("section", head, tag("p", _nothing(diagnosis)), id="findings")
+        return tag("section", head, tag("p", say(looked_at(diagnosis), language)), id="findings")
     names = {finding.id: f"{finding.rule} {finding.name}" for finding in diagnosis.findings}
     many = len(diagnosis.trainings) > 1
     articles = [
@@ -80,14 +65,7 @@ def findings_section(
         for finding in diagnosis.findings
     ]
     head = tag("h2", word("Findings, first the one to fix first", language))
-    return tag("section", head, *articles, id="findings", lang=_TAGS.get(language))
-
-
-def _nothing(diagnosis: Diagnosis) -> str:
-    steps = sum(training.steps for training in diagnosis.trainings)
-    rules, seen = count(len(diagnosis.rules), "rule"), count(steps, "step")
-    looked = f"{rules} looked at {seen} in {diagnosis.series:,} series"
-    return f"{looked} and had nothing to say." if steps else f"{looked}: there was little to look at."
+    return tag("section", head, *articles, id="findings")
 
 
 def _article(
@@ -115,7 +93,7 @@ def _article(
         tag("p", tag("b", word("What to do: ", language)), sentence(finding.advice), class_="todo"),
         _chain(finding, names, language),
         tag("div", *pictures, class_="evidence") if pictures else None,
-        program.excerpt(finding.source) if finding.source is not None else None,
+        program.excerpt(finding.source, language) if finding.source is not None else None,
         _places(finding, language),
         _classes(finding, language),
         class_=finding.severity.value,
@@ -157,28 +135,30 @@ def _stop(language: Language) -> str:
 def _evidence(piece: Evidence, window: Window | None, language: Language) -> Iterable[Markup]:
     picture = evidence_chart(piece, window)
     if picture is not None and any(len(line.steps) > 1 for line in picture.lines):
-        where = f", {piece.place}" if piece.place and piece.place not in picture.title else ""
-        yield tag("figure", tag("figcaption", sentence(picture.title + where)[:-1]), Markup(chart(picture)))
+        title = say(picture.title, language)
+        comma = "，" if language == "zh" else ", "
+        where = f"{comma}{piece.place}" if piece.place and piece.place not in title else ""
+        yield tag("figure", tag("figcaption", sentence(title + where)[:-1]), Markup(chart(picture, language)))
     if piece.facts:
         kept = [(key, value) for key, value in _sorted(piece.facts) if key not in _LEFT_OUT]
-        shown = {_FACTS.get(key, key.replace("_", " ")): _seen(key, value) for key, value in kept}
-        caption = tag(
-            "figcaption", word("What was seen", language) + (f": {piece.label}" if piece.label else "")
-        )
+        shown = {say(fact_name(key), language): _seen(key, value, language) for key, value in kept}
+        colon = "：" if language == "zh" else ": "
+        told = f"{colon}{piece.label}" if piece.label else ""
+        caption = tag("figcaption", word("What was seen", language) + told)
         yield tag("figure", caption, pairs(shown, class_="facts-seen"))
 
 
-def _seen(key: str, value: Any) -> str:
+def _seen(key: str, value: Any, language: Language) -> str:
     """A fact of a call; the lists of some are shapes."""
     if isinstance(value, list | tuple) and value and (key.endswith("_shape") or key == "broadcast"):
         return " × ".join(map(str, value))
-    return said(value)
+    return said(value, language=language)
 
 
 def _sorted(facts: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    known = list(_FACTS)
-    kept = [(key, value) for key, value in facts.items() if value is not None]
-    return sorted(kept, key=lambda pair: known.index(pair[0]) if pair[0] in known else len(known))
+    known = facts_in_order()
+    kept = [(key, value) for key, value in facts.items() if value is not None and value not in ("", [], {})]
+    return sorted(kept, key=lambda pair: known.get(pair[0], len(known)))
 
 
 def _places(finding: Finding, language: Language) -> Markup | None:
@@ -197,7 +177,12 @@ def _classes(finding: Finding, language: Language) -> Markup | None:
     from unbug.detect import classes
 
     known = classes()
-    told = [f"{name} ({known[name]})" if name in known else name for name in finding.diagnoses]
+    told = [
+        name + say(Bilingual(f" ({known[name]})", f"（{chinese(known[name])}）"), language)
+        if name in known
+        else name
+        for name in finding.diagnoses
+    ]
     if not told:
         return None
     either = " – 或 – " if language == "zh" else " – or – "

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from unbug.errors import StoreError
 from unbug.report.fragment import cell
+from unbug.report.language import Language, say
 from unbug.report.markup import Markup, table, tag, text
 from unbug.report.words import count, number
+from unbug.types import Bilingual
 
 if TYPE_CHECKING:
     from unbug.store import MediaItem
@@ -23,7 +25,7 @@ MOST_BYTES = 8_000_000
 _MAGIC = {"png": (b"\x89PNG\r\n\x1a\n", "image/png"), "wav": (b"RIFF", "audio/wav")}
 
 
-def media_section(reader: Reader) -> Markup | None:
+def media_section(reader: Reader, language: Language = "en") -> Markup | None:
     """The last media of each name, or nothing where there are none."""
     from unbug.store import RunReader, media_items
 
@@ -42,7 +44,7 @@ def media_section(reader: Reader) -> Markup | None:
     left = len(last) - len(shown)
     return tag(
         "section",
-        tag("h2", "Logged media"),
+        tag("h2", say(Bilingual("Logged media", "记录的媒体"), language)),
         *shown,
         tag("p", f"and {count(left, 'name')} more; `unbug.open(run).media()` reads all.", class_="more")
         if left

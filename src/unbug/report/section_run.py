@@ -1,4 +1,4 @@
-"""What the page says of the run beside its findings: curves, layers, coverage, environment."""
+"""What the page draws of the run beside its findings: curves and layers."""
 
 from __future__ import annotations
 
@@ -8,29 +8,62 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unbug.report.drawing import chart, spark
-from unbug.report.markup import Markup, pairs, said, table, tag
+from unbug.report.language import Language, say
+from unbug.report.markup import Markup, table, tag
 from unbug.report.pictures import training_charts
 from unbug.report.words import number
+from unbug.types import Bilingual
 
 if TYPE_CHECKING:
     from unbug.detect import Diagnosis, Window
     from unbug.store.contract import Reader
 
-__all__ = ["coverage_section", "curves_section", "environment_section", "layers_section"]
+__all__ = ["curves_section", "layers_section"]
 
 MOST_ROWS = 200
+_HOW = Bilingual(
+    "Medians over the recorded steps, in network order; a bar at the left marks a finding.",
+    "各值为所记录各步的中位数，按网络顺序排列；左侧的竖线表示有发现。",
+)
+_PARAMETERS = (
+    Bilingual("parameter", "参数"),
+    Bilingual("shape", "形状"),
+    Bilingual("weight norm", "权重范数"),
+    Bilingual("gradient norm", "梯度范数"),
+    Bilingual("update / weight", "更新 / 权重"),
+    Bilingual("zero gradients", "零梯度"),
+    Bilingual("gradient norm over steps", "梯度范数随步变化"),
+)
+_MODULES = (
+    Bilingual("module", "模块"),
+    Bilingual("class", "类"),
+    Bilingual("mean", "均值"),
+    Bilingual("spread", "标准差"),
+    Bilingual("zeros", "零值"),
+    Bilingual("saturated", "饱和"),
+    Bilingual("spread over steps", "标准差随步变化"),
+)
 
 
-def curves_section(reader: Reader, window: Window, *, many: bool) -> Markup | None:
+def curves_section(reader: Reader, window: Window, language: Language = "en", *, many: bool) -> Markup | None:
     """Loss, learning rate, gradient norm and step time of one training."""
     charts = training_charts(reader, window)
     if not charts:
         return None
-    figures = [tag("figure", tag("figcaption", one.title), Markup(chart(one))) for one in charts]
-    return tag("section", tag("h2", _title("Curves", window, many)), tag("div", *figures, class_="curves"))
+    figures = [
+        tag("figure", tag("figcaption", say(one.title, language)), Markup(chart(one, language)))
+        for one in charts
+    ]
+    return tag(
+        "section",
+        tag("h2", _title(Bilingual("Curves", "曲线"), window, language, many=many)),
+        tag("div", *figures, class_="curves"),
+    )
 
 
-def layers_section(window: Window, diagnosis: Diagnosis, *, many: bool) -> Markup | None:
+def layers_section(
+    window: Window, diagnosis: Diagnosis, language: Language = "en", *, many: bool
+) -> Markup | None:
     """A row for each parameter and for each module whose output was looked at."""
     found = {
         place: finding.severity.value
@@ -46,27 +79,15 @@ def layers_section(window: Window, diagnosis: Diagnosis, *, many: bool) -> Marku
     )
     parts: list[Markup] = []
     if parameters:
-        head = (
-            "parameter",
-            "shape",
-            "weight norm",
-            "gradient norm",
-            "update / weight",
-            "zero gradients",
-            "gradient norm over steps",
-        )
-        parts += [tag("h3", "Parameters"), _table(head, parameters, found)]
+        named = say(Bilingual("Parameters", "参数"), language)
+        parts += [tag("h3", named), _table(_PARAMETERS, parameters, found, language)]
     if modules:
-        head = ("module", "class", "mean", "spread", "zeros", "saturated", "spread over steps")
-        parts += [tag("h3", "Outputs of modules"), _table(head, modules, found)]
+        named = say(Bilingual("Outputs of modules", "模块的输出"), language)
+        parts += [tag("h3", named), _table(_MODULES, modules, found, language)]
     if not parts:
         return None
-    note = tag(
-        "p",
-        "Medians over the recorded steps, in network order; a bar at the left marks a finding.",
-        class_="more",
-    )
-    return tag("section", tag("h2", _title("Layers", window, many)), note, *parts)
+    title = _title(Bilingual("Layers", "各层"), window, language, many=many)
+    return tag("section", tag("h2", title), tag("p", say(_HOW, language), class_="more"), *parts)
 
 
 def _rows(window: Window, names: tuple[str, ...], drawn: str) -> list[tuple[str, list[object]]]:
@@ -96,65 +117,25 @@ def _thin(values: np.ndarray[Any, np.dtype[np.float64]], most: int = 60) -> list
     return [float(values[round(i * (len(values) - 1) / (most - 1))]) for i in range(most)]
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, list[object]]], found: Mapping[str, str]) -> Markup:
+def _table(
+    head: tuple[Bilingual, ...],
+    rows: list[tuple[str, list[object]]],
+    found: Mapping[str, str],
+    language: Language,
+) -> Markup:
     shown = rows[:MOST_ROWS]
     styles = [f"found {found[path]}" if path in found else "" for path, _ in shown]
-    made = table(head, [cells for _, cells in shown], classes=styles)
+    made = table([say(name, language) for name in head], [cells for _, cells in shown], classes=styles)
     if len(rows) > MOST_ROWS:
-        left = tag("p", f"The first {MOST_ROWS} of {len(rows)}; `unbug export` writes all.", class_="more")
-        return Markup(made + left)
+        told = Bilingual(
+            f"The first {MOST_ROWS} of {len(rows)}; `unbug export` writes all.",
+            f"共 {len(rows)} 行，此处为前 {MOST_ROWS} 行；`unbug export` 写出全部。",
+        )
+        return Markup(made + tag("p", say(told, language), class_="more"))
     return made
 
 
-def coverage_section(reader: Reader, diagnosis: Diagnosis) -> Markup:
-    """What was looked at, what that cost, what could not be seen, and what failed."""
-    events = reader.events("coverage")
-    recorded = dict(events[-1].fields) if events else {}
-    facts: dict[str, Any] = {
-        "rules asked": ", ".join(diagnosis.rules),
-        "series recorded": diagnosis.series,
-    }
-    facts |= {key.replace("_", " "): value for key, value in _flat(recorded).items()}
-    if diagnosis.status.lost:
-        facts["lost"] = list(diagnosis.status.lost)
-    faults = [tag("li", f"{fault.rule or 'plug-in'}: {fault.error}") for fault in diagnosis.faults]
-    return tag(
-        "section",
-        tag("h2", "What was looked at"),
-        pairs(facts),
-        tag("h3", "Failed inside unbug") if faults else None,
-        tag("ul", *faults) if faults else None,
-    )
-
-
-def environment_section(reader: Reader, diagnosis: Diagnosis) -> Markup | None:
-    """Command, packages, hardware and versions, as recorded."""
-    facts: dict[str, Any] = dict(diagnosis.run.facts)
-    for event in reader.events("environment"):
-        facts |= dict(event.fields)
-    facts.pop("command", None)
-    long = {key: value for key, value in facts.items() if len(said(value)) > 400}
-    short = {key: value for key, value in facts.items() if key not in long}
-    if not facts:
-        return None
-    parts = [pairs({key.replace("_", " "): value for key, value in _flat(short).items()})]
-    parts += [
-        tag("details", tag("summary", key.replace("_", " ")), tag("p", said(value), class_="more"))
-        for key, value in long.items()
-    ]
-    return tag("section", tag("h2", "Environment"), *parts)
-
-
-def _flat(facts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested facts as one level: `cost upper` for `{"cost": {"upper": …}}`."""
-    flat: dict[str, Any] = {}
-    for key, value in facts.items():
-        if isinstance(value, Mapping) and value:
-            flat |= _flat(value, f"{prefix}{key} ")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def _title(what: str, window: Window, many: bool) -> str:
-    return f"{what} of training {window.training.number}" if many else what
+def _title(what: Bilingual, window: Window, language: Language, *, many: bool) -> str:
+    number = window.training.number
+    whole = Bilingual(f"{what} of training {number}", f"训练 {number} 的{what.zh}") if many else what
+    return say(whole, language)
