@@ -40,8 +40,8 @@ class Eyes:
         self._sight = Sight(core)
         self.steps = StepEyes(core, self._sight)
         self.kept = KeptBatches(core)
-        self._sides = Sides(core)
-        self._answers = Answers(core, self._sides)
+        self.sides = Sides(core)
+        self._answers = Answers(core, self.sides)
         self._outputs = Outputs(core)
         self._barren = Barren(core)
         self._features: dict[int, Features] = {}
@@ -91,9 +91,25 @@ class Eyes:
         if not self._sight.safely("kept batches", call):
             self.kept.let_go()
 
-    def entered(self, root: Root, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, grad: bool) -> None:
-        """A root module is given its input, in training (`grad`) or in evaluation."""
-        self._sight.safely("given", lambda: self._sides.given(root, args, kwargs, grad=grad))
+    def entered(
+        self,
+        root: Root,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        *,
+        grad: bool,
+        first: bool = True,
+    ) -> None:
+        """A root module is given its input, with gradients (`grad`) or surely in an evaluation."""
+        self._sight.safely("given", lambda: self.sides.given(root, args, kwargs, grad=grad, first=first))
+
+    def left(self, output: Any) -> None:
+        """The root module that was given its input last gave its output."""
+        self._sight.safely("given", lambda: self.sides.left(output))
+
+    def backward(self, losses: tuple[torch.Tensor, ...]) -> None:
+        """Backward, or a call for gradients, begins at these."""
+        self._sight.safely("given", lambda: self.sides.backward(losses))
 
     def answered(self, output: Any) -> None:
         """A root module gave its output in an evaluation."""
@@ -114,7 +130,7 @@ class Eyes:
         """Tell how everything stands at the end."""
         self._sight.poll(wait=True)
         self.steps.close()
-        self._sight.safely("given", self._sides.close)
+        self._sight.safely("given", self.sides.close)
         self._sight.safely("answers", self._answers.close)
         self._sight.safely("outputs", self._outputs.close)
         for number in self._features:

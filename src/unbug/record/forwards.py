@@ -67,10 +67,11 @@ class Forwards:
                 core.watch_modules(count < _FIRST_PASSES and bool(root.parameters))
             elif core.current is not None and core.current.looks is not None:
                 core.watch_modules(core.current.looks.wants_modules)
-            if progress.expects_batch:
+            first = progress.expects_batch
+            if first:
                 self._given(args, kwargs)
-                if root.parameters:
-                    core.eyes.entered(root, args, kwargs, grad=True)
+            if root.parameters:
+                core.eyes.entered(root, args, kwargs, grad=True, first=first)
         else:
             core.phase = Phase.EVAL
             core.watch_modules(False)
@@ -102,6 +103,8 @@ class Forwards:
             self._evaluated = False
             core.eyes.answered(output)
             core.spent += perf_counter_ns() - start
+        if core.eyes.sides.waits and get_ident() == self.thread:
+            core.eyes.left(output)
         if core.eyes.kept.waits and get_ident() == self.thread:
             core.eyes.gave(module, output)
             core.spent += perf_counter_ns() - start

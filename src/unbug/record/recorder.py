@@ -152,6 +152,7 @@ class Recorder:
             progress.begin_window()
         progress.backward(tensors, in_step=self._steps.in_step)
         core.eyes.steps.backward(tensors)
+        core.eyes.backward(tensors)
         for stale in self._course.stales:
             stale.backward_begins()
         core.spent += perf_counter_ns() - start
@@ -171,6 +172,7 @@ class Recorder:
         start = perf_counter_ns()
         core = self._core
         self._gradient_calls += 1
+        core.eyes.backward(outputs)
         if core.trainings.made:
             if core.progress.micro == 0 and core.progress.open and not core.progress.losses:
                 core.progress.take(outputs)

@@ -1,14 +1,15 @@
 """What a model is given in training and in evaluation: scale of features, rows in common, idle passes.
 
 Training and evaluation are told apart by how the model is called, not by which loader delivered: most
-programs index tensors, and many evaluate without a loader.
+programs index tensors, and many evaluate without a loader. Where gradients are on, a call belongs to the
+training once a loss is found to depend on it, see `record.undecided`.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unbug.record.columns import distinct_of, readable, scaling_of, sums_of, table_of, tokens_of
+from unbug.record.columns import readable
 from unbug.record.credit import Credit
+from unbug.record.inputlook import InputLook, look_at
 from unbug.record.inputs import Features
-from unbug.record.rows_seen import row_hashes
 from unbug.record.sight import TOLD_AT
 from unbug.record.tensors import first_tensor
+from unbug.record.undecided import Undecided
 
 if TYPE_CHECKING:
     from unbug.record.core import Core
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Looked", "Sides"]
 
 _ROWS_KEPT, _BATCHES_KEPT, _STEPS_KEPT = 1 << 15, 256, 64
-_MOST_SIDES, _COPIED = 32, 65_536
+_MOST_SIDES, _MOST_LATER = 32, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class _Side:
     passes: OrderedDict[int, _Pass] = field(default_factory=OrderedDict)
     storage_rows: int = 0
     evaluated_at: OrderedDict[int, None] = field(default_factory=OrderedDict)
+    looks: int = 0
 
 
 class Sides:
@@ -85,75 +88,118 @@ class Sides:
         self._core = core
         self._sides: dict[tuple[int, int, bool], _Side] = {}
         self._roots: list[Root] = []
+        self._undecided: Undecided[tuple[int, int], InputLook] = Undecided(self._decided)
         self.looked: Looked | None = None
         """The last look at an input of the training, until the loss of these examples is there."""
 
-    def given(self, root: Root, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, grad: bool) -> None:
-        """A root module is given its input, in training (`grad`) or in evaluation."""
-        self.looked = None
-        key = max(self._core.number(), 0), id(root), grad
-        side = self._sides.get(key)
+    @property
+    def waits(self) -> bool:
+        """Whether the output of a call is waited for."""
+        return self._undecided.waits
+
+    def given(
+        self, root: Root, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, grad: bool, first: bool = True
+    ) -> None:
+        """A root module is given its input, with gradients (`grad`) or surely in an evaluation.
+
+        Args:
+            first: It is the first since the last backward pass.
+        """
+        if not grad or first:
+            self.looked = None
+        key = max(self._core.number(), 0), id(root)
+        if grad and not first and self._undecided.count(key) >= _MOST_LATER:
+            return
+        side = self._side(*key, grad, root)
         if side is None:
-            if len(self._sides) >= _MOST_SIDES:
-                return
-            side = self._sides[key] = _Side(Credit(self._core), root.class_name)
-            self._roots.append(root)
-        side.batches += 1
+            return
+        if first or not grad:
+            side.batches += 1
         if not side.credit.due():
             return
         tensor = first_tensor(args, kwargs)
         if tensor is None or not readable(tensor):
             return
         start = perf_counter_ns()
-        alone = len(args) == 1 and not kwargs and isinstance(args[0], torch.Tensor)
-        self._look(side, tensor, grad=grad, alone=alone)
+        look = look_at(tensor, self._core.position()[1])
+        if grad:
+            small = look.table if look.by == "feature" else None
+            alone = len(args) == 1 and not kwargs and isinstance(args[0], torch.Tensor)
+            if self.looked is None or self.looked.rows != look.rows:
+                self.looked = Looked(look.rows, look.hashes if alone else None, small)
+            self._undecided.called(key, replace(look, table=None))
+        else:
+            self._merge((*key, False), side, replace(look, table=None))
         side.credit.paid(perf_counter_ns() - start)
-        if side.credit.looks in TOLD_AT:
-            self._tell(key)
+
+    def left(self, output: Any) -> None:
+        """The module that was given its input last has given its output."""
+        self._undecided.left(output)
+
+    def backward(self, losses: tuple[torch.Tensor, ...]) -> None:
+        """Backward begins at these."""
+        self._undecided.backward(losses)
 
     def close(self) -> None:
         """Say of every side how it stands at the end."""
+        self._undecided.close()
         for key in self._sides:
             self._tell(key, final=True)
         self._sides.clear()
         self._roots.clear()
         self.looked = None
 
-    def _look(self, side: _Side, tensor: torch.Tensor, *, grad: bool, alone: bool) -> None:
-        side.rows += len(tensor)
-        hashes = row_hashes(tensor if tensor.is_contiguous() else _first(tensor))
-        if hashes is not None:
-            side.alike += len(hashes) > 1 and bool((hashes == hashes[0]).all())
+    def _side(self, number: int, root_id: int, grad: bool, root: Root | None) -> _Side | None:
+        key = number, root_id, grad
+        side = self._sides.get(key)
+        if side is None:
+            other = self._sides.get((number, root_id, not grad))
+            if len(self._sides) >= _MOST_SIDES or (root is None and other is None):
+                return None
+            name = root.class_name if root is not None else other.module if other is not None else ""
+            side = self._sides[key] = _Side(Credit(self._core), name)
+            if root is not None:
+                self._roots.append(root)
+        return side
+
+    def _decided(self, key: tuple[int, int], look: InputLook, trains: bool) -> None:
+        side = self._side(*key, trains, None)
+        if side is None:
+            return
+        before = self._sides.get((*key, True))
+        if not trains and before is not None:  # it was counted with the training
+            side.batches, before.batches = side.batches + 1, before.batches - 1
+        self._merge((*key, trains), side, look)
+
+    def _merge(self, key: tuple[int, int, bool], side: _Side, look: InputLook) -> None:
+        side.looks += 1
+        side.rows += look.rows
+        if look.hashes is not None:
+            side.alike += len(look.hashes) > 1 and bool((look.hashes == look.hashes[0]).all())
             if len(side.seen) < _ROWS_KEPT:
-                side.seen.update(hashes.tolist())
+                side.seen.update(look.hashes.tolist())
             else:
                 side.full = True
-            if not grad:
-                self._evaluated(side, hashes)
-            elif tensor.untyped_storage().size() > 0:
-                size = tensor.element_size() * max(tensor[0].numel(), 1)
-                side.storage_rows = max(side.storage_rows, tensor.untyped_storage().size() // size)
-        found = table_of(tensor)
-        if found is None:
-            tokens = tokens_of(tensor)
-            if tokens is not None:
-                _merge_tokens(side.tokens, tokens)
-        else:
-            by, shape, table = found
-            if side.features is None or side.shape != shape:
-                side.features, side.by, side.shape = Features((table.shape[1],)), by, shape
-            side.features.merge(len(table), sums_of(table))
-            scaling = scaling_of(table, rows=len(tensor))
-            if scaling:
-                side.scaled[scaling] = side.scaled.get(scaling, 0) + 1
-            values, whole = distinct_of(table)
-            side.distinct, side.whole = max(side.distinct, values), side.whole and whole
-        if grad:
-            small = found[2] if found is not None and found[0] == "feature" else None
-            self.looked = Looked(len(tensor), hashes if alone else None, small)
+            if not key[2]:
+                self._evaluated(side, look.hashes, look.step)
+            else:
+                side.storage_rows = max(side.storage_rows, look.storage_rows)
+        if look.tokens is not None:
+            _merge_tokens(side.tokens, look.tokens)
+        if look.sums is not None:
+            columns, count, sums = look.sums
+            if side.features is None or side.shape != look.shape:
+                side.features, side.by, side.shape = Features((columns,)), look.by, look.shape
+            side.features.merge(count, sums)
+            if look.scaling:
+                side.scaled[look.scaling] = side.scaled.get(look.scaling, 0) + 1
+        if look.distinct is not None:
+            side.distinct, side.whole = max(side.distinct, look.distinct[0]), side.whole and look.distinct[1]
+        if side.looks in TOLD_AT:
+            self._tell(key)
 
-    def _evaluated(self, side: _Side, hashes: NDArray[np.uint64]) -> None:
-        step = self._core.position()[1]
+    @staticmethod
+    def _evaluated(side: _Side, hashes: NDArray[np.uint64], step: int) -> None:
         side.evaluated_at[step] = None
         if len(side.evaluated_at) > _STEPS_KEPT:
             side.evaluated_at.popitem(last=False)
@@ -173,7 +219,7 @@ class Sides:
             "phase": "train" if grad else "eval",
             "module": side.module,
             "batches": side.batches,
-            "batches_looked_at": side.credit.looks,
+            "batches_looked_at": side.looks,
             "rows_looked_at": side.rows,
             "distinct_rows": len(side.seen),
             "distinct_rows_capped": side.full,
@@ -216,13 +262,6 @@ class Sides:
             "passes_at_one_step": min((one.most for one in side.passes.values()), default=0),
             "steps_evaluated_at": len(side.evaluated_at),
         }
-
-
-def _first(tensor: torch.Tensor) -> torch.Tensor:
-    """The first rows of a tensor with gaps, side by side."""
-    rows = max(1, _COPIED // max(tensor[0].numel(), 1))
-    with torch.no_grad():
-        return tensor.detach()[:rows].contiguous()
 
 
 def _merge_tokens(known: dict[str, Any], told: dict[str, Any]) -> None:
