@@ -14,6 +14,7 @@ billion elements in tables of which a step touches a few rows (zero pages, which
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import os
 import subprocess
@@ -23,7 +24,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 from cost_measuring import BLOCKS, measure  # type: ignore[import-not-found]
+
+import unbug
 
 __all__ = ["main"]
 
@@ -32,6 +36,8 @@ PAIRS = 40
 SCALE = ("wide", "deep", "billion")
 DEFAULT = ("mlp", "resnet", "transformer")
 RATIO, TAIL_RATIO, START_S, CLOSE_S, MEMORY_MB = 1.02, 1.10, 0.3, 1.0, 64.0
+PROBES_MB, PROBES_SHARE = 256.0, 0.05
+"""They have a process of their own, which may take that, or so much of the free memory if it is more."""
 
 
 def _child(model: str, options: argparse.Namespace) -> dict[str, Any]:
@@ -77,8 +83,12 @@ def _state(one: dict[str, Any]) -> None:
     bars.at_most(f"{name}: p99 step watched over bare", one["p99"], TAIL_RATIO, unit="x", note=tail)
     busy = f"processor time {one['start_cpu_s']:.3f} s"
     bars.at_most(f"{name}: start", one["start_s"], START_S, unit="s", note=busy)
-    bars.at_most(f"{name}: close", one["close_s"], CLOSE_S, unit="s")
-    more = f"of {one['bare_peak_mb']:.0f} MB; {one['closing_peak_mb']:.0f} MB with the closing"
+    bars.at_most(f"{name}: close, besides probes", one["close_s"], CLOSE_S, unit="s")
+    told = ", ".join(one["probes_run"]) or "none"
+    bars.at_most(f"{name}: probes", one["probes_s"], one["probes_limit_s"], unit="s", note=told)
+    room = max(PROBES_MB, PROBES_SHARE * psutil.virtual_memory().available / 2**20)
+    bars.at_most(f"{name}: probes, memory of their process", one["probes_mb"], room, unit="MB")
+    more = f"of {one['bare_peak_mb']:.0f} MB; {one['more_peak_mb']:.0f} MB before the closing"
     limit = max(MEMORY_MB, 0.05 * one["bare_peak_mb"])
     bars.at_most(f"{name}: more peak memory", one["closing_peak_mb"], limit, unit="MB", note=more)
 
@@ -101,6 +111,7 @@ def main(words: Sequence[str]) -> int:
         os.sched_setaffinity(0, {options.child})
         print(json.dumps(measure(options.model[0], pairs=options.pairs, block=options.block)))
         return 0
+    compileall.compile_dir(Path(unbug.__file__).parent, quiet=2)  # as it is after it was installed
     found = []
     for model in options.model or (SCALE if options.scale else DEFAULT):
         began = time.monotonic()

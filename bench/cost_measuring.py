@@ -161,7 +161,7 @@ def measure(model: str, *, pairs: int, block: int) -> dict[str, Any]:
         start = time.perf_counter()
         session.close()
         close_s = time.perf_counter() - start
-        coverage = _coverage(session.path)
+        coverage, probes = _told(session.path)
         files = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
     figures = summary(samples, background)
     on_s = sum(wall for one in samples["on"] for wall, *_ in one)
@@ -178,7 +178,11 @@ def measure(model: str, *, pairs: int, block: int) -> dict[str, Any]:
         "functions_switched": switch.functions,
         "start_s": start_s,
         "start_cpu_s": start_cpu_s,
-        "close_s": close_s,
+        "close_s": close_s - probes.get("seconds", 0.0),
+        "probes_s": probes.get("seconds", 0.0),
+        "probes_limit_s": probes.get("limit_s", 0.0),
+        "probes_mb": probes.get("peak_mb") or 0.0,
+        "probes_run": probes.get("run", []),
         "bare_peak_mb": bare_peak,
         "more_peak_mb": watched_peak - bare_peak,
         "closing_peak_mb": peak_mb() - bare_peak,
@@ -219,16 +223,16 @@ def summary(samples: dict[str, list[Times]], background: float) -> dict[str, Any
     }
 
 
-def _coverage(path: Path | None) -> dict[str, Any]:
+def _told(path: Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the run says of its coverage, and of all probes together; the latter empty if there were none."""
     from unbug.store import open_reader
 
     assert path is not None
     reader = open_reader(path)
     try:
         fields = dict(reader.events("coverage")[-1].fields)
-        return {
-            key: fields.get(key)
-            for key in ("accounted_share", "measured_cost", "notes", "full_steps", "lost")
-        }
+        probes = [dict(one.fields) for one in reader.events("probe") if one.fields.get("probe") == "all"]
     finally:
         reader.close()
+    names = ("accounted_share", "measured_cost", "notes", "full_steps", "lost")
+    return {name: fields.get(name) for name in names}, (probes or [{}])[-1]

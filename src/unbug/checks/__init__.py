@@ -6,11 +6,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unbug.checks.probes import Asked, run_probes
+    from unbug.checks.probes import Asked, ask_probes, can_be_apart, in_child, run_probes
 
-__all__ = ["Asked", "run_probes"]
+__all__ = ["Asked", "ask_probes", "can_be_apart", "in_child", "run_probes"]
 
-_HOMES = {"Asked": "probes", "run_probes": "probes"}
+_HOMES = {
+    "Asked": "probes",
+    "ask_probes": "probes",
+    "can_be_apart": "probes",
+    "in_child": "probes",
+    "run_probes": "probes",
+}
 
 
 def __getattr__(name: str) -> Any:

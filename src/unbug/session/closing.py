@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from unbug.errors import StoppedError
 from unbug.session.display import show_at_end
 from unbug.session.ending import ending_fields
 from unbug.session.environment import torch_facts
@@ -33,9 +34,10 @@ __all__ = ["close"]
 Answer = TypeVar("Answer")
 
 CLOSING_S = 1.0
-"""Bound of the whole closing; the last diagnosis gets what is left of it, but never less than `LEAST_S`: on a
-machine that is busy with other things, findings are worth a wait."""
-LEAST_S, RESERVE_S = 3.0, 0.1
+"""Bound of the whole closing on a machine that has nothing else to do. The last diagnosis gets what is left
+of it as processor time, or this share of the run, and at most `LONGEST_S` of wall time: where the machine is
+busy, or the run was long, findings are worth a wait."""
+LEAST_S, LONGEST_S, RESERVE_S, SHARE = 0.5, 3.0, 0.1, 0.01
 
 
 class _Interrupt:
@@ -57,7 +59,8 @@ def close(recording: Recording, ending: Ending) -> int:
         diagnosis = None
         with faults.guard("diagnosing"):
             left = max(CLOSING_S - RESERVE_S - (time.monotonic() - began), LEAST_S)
-            diagnosis = _diagnose(recording, interrupt, timeout_s=None if ending.late else left)
+            left = max(left, SHARE * (began - recording.began_s))
+            diagnosis = _diagnose(recording, interrupt, limit_s=None if ending.late else left)
         with faults.guard("writing the status"):
             if diagnosis is not None:
                 recording.live.tell(diagnosis.findings, aloud=False)
@@ -131,8 +134,8 @@ def _say_how_it_ended(recording: Recording, ending: Ending, *, now_ns: int) -> N
     writer.event("coverage", coverage, t_ns=now_ns)
 
 
-def _diagnose(recording: Recording, interrupt: _Interrupt, *, timeout_s: float | None) -> Diagnosis | None:
-    """The findings of the whole run; None where that takes too long, or somebody is waiting."""
+def _diagnose(recording: Recording, interrupt: _Interrupt, *, limit_s: float | None) -> Diagnosis | None:
+    """The findings of the whole run; None where that takes too much time, or somebody is waiting."""
 
     def look(proceed: Callable[[], bool]) -> tuple[Diagnosis, float | None, tuple[Training, ...]]:
         from unbug.detect import diagnose
@@ -147,10 +150,10 @@ def _diagnose(recording: Recording, interrupt: _Interrupt, *, timeout_s: float |
 
     if interrupt.asked:
         return None
-    if timeout_s is None:
+    if limit_s is None:
         answer = look(lambda: True)
     else:
-        bounded = _bounded(look, timeout_s=timeout_s, until=lambda: interrupt.asked)
+        bounded = _bounded(look, limit_s=limit_s, until=lambda: interrupt.asked)
         if bounded is None:
             return None
         answer = bounded
@@ -163,9 +166,9 @@ def _diagnose(recording: Recording, interrupt: _Interrupt, *, timeout_s: float |
 
 
 def _bounded(
-    call: Callable[[Callable[[], bool]], Answer], *, timeout_s: float, until: Callable[[], bool]
+    call: Callable[[Callable[[], bool]], Answer], *, limit_s: float, until: Callable[[], bool]
 ) -> Answer | None:
-    """Call in a thread of our own that is asked to end when its time is up."""
+    """Call in a thread of our own that shall end after so much processor time, and after `LONGEST_S`."""
     answer: list[Answer] = []
     errors: list[BaseException] = []
     stopped: list[bool] = []
@@ -174,14 +177,16 @@ def _bounded(
 
     def work() -> None:
         try:
-            answer.append(call(lambda: not stopped))
+            answer.append(call(lambda: not stopped and time.thread_time() < limit_s))
+        except StoppedError:
+            pass  # the time was over
         except BaseException as error:
             errors.append(error)
         finally:
             ended.release()
 
     _thread.start_new_thread(work, ())
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + LONGEST_S
     while not ended.acquire(timeout=0.02):
         if time.monotonic() > deadline or until():
             stopped.append(True)
@@ -190,7 +195,7 @@ def _bounded(
             return None
     if errors:
         raise errors[0]
-    return answer[0]
+    return answer[0] if answer else None
 
 
 def _speak(recording: Recording, diagnosis: Diagnosis | None) -> None:

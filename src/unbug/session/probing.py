@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from unbug.session.display import in_notebook
@@ -12,6 +12,7 @@ from unbug.types import Phase, RunState
 
 if TYPE_CHECKING:
     from unbug.checks import Asked
+    from unbug.record import KeptBatches
     from unbug.session.ending import Ending
     from unbug.session.recording import Recording
     from unbug.settings import Settings
@@ -50,13 +51,30 @@ def probe(recording: Recording, ending: Ending, *, stop: Callable[[], bool]) -> 
             if why_not:
                 _tell(recording, (), began, why_not=why_not)
             elif kept.models:
-                from unbug.checks import run_probes
-
-                asked = run_probes(kept, limit_s=allowed_s(began - recording.began_s), stop=stop)
-                _tell(recording, asked, began)
+                limit_s = allowed_s(began - recording.began_s)
+                asked, apart = _ask(kept, limit_s, stop, training=recording.observer.position()[0])
+                _tell(recording, asked, began, apart=apart)
     finally:
         kept.let_go()
     return time.monotonic() - began
+
+
+def _ask(
+    kept: KeptBatches, limit_s: float, stop: Callable[[], bool], *, training: int
+) -> tuple[Sequence[Asked], Mapping[str, Any]]:
+    """What came of the probes; and, where they had a process of their own, the memory that it took."""
+    from unbug.checks import ask_probes, can_be_apart, in_child, run_probes
+
+    if can_be_apart():
+        apart = in_child(
+            lambda: ask_probes(kept, limit_s=limit_s, alone=True),
+            limit_s=limit_s,
+            stop=stop,
+            training=training,
+        )
+        if apart is not None:
+            return apart.asked, {"apart": True, "peak_mb": apart.peak_mb}
+    return run_probes(kept, limit_s=limit_s, stop=stop), {"apart": False}
 
 
 def _why_not(recording: Recording, ending: Ending) -> str:
@@ -73,7 +91,14 @@ def _why_not(recording: Recording, ending: Ending) -> str:
     return ""
 
 
-def _tell(recording: Recording, asked: Iterable[Asked], began: float, *, why_not: str = "") -> None:
+def _tell(
+    recording: Recording,
+    asked: Iterable[Asked],
+    began: float,
+    *,
+    why_not: str = "",
+    apart: Mapping[str, Any] | None = None,
+) -> None:
     writer, step = recording.writer, recording.observer.position()[1]
     every = list(asked)
     for one in every:
@@ -85,6 +110,7 @@ def _tell(recording: Recording, asked: Iterable[Asked], began: float, *, why_not
         "possible": not why_not,
         "why_not": why_not,
         "run": sorted({one.probe for one in every if not one.why_not}),
+        **(apart or {}),
     }
     training = every[0].training if every else recording.observer.position()[0]
     _event(writer, total, training=training, step=step)

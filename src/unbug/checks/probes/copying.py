@@ -21,9 +21,13 @@ _TRAINERS = ("lightning", "pytorch_lightning", "lightning_fabric")
 _LEFT_OUT = ("torch", "builtins", "typing", "types", "functools")
 
 
-def copy_of(model: nn.Module, *, most_bytes: int) -> nn.Module:
+def copy_of(model: nn.Module, *, most_bytes: int, shared: bool = False) -> nn.Module:
     """Copy a model by `copy.deepcopy`, without hooks and gradients, on the CPU.
 
+    Args:
+        most_bytes: That the copy may take.
+        shared: The copy's parameters are other objects over the same memory, where it is the CPU's and this
+            process's alone. It is for processes in which nobody uses the model any more.
     Raises:
         NotPossible: it is compiled, distributed or too large, has hooks that may change what it computes, or
             holds something that cannot be copied.
@@ -40,13 +44,16 @@ def copy_of(model: nn.Module, *, most_bytes: int) -> nn.Module:
             if isinstance(held, Mapping):
                 memo[id(held)] = OrderedDict()
     for tensor in [*model.parameters(), *model.buffers()]:
-        size += tensor.numel() * tensor.element_size()
+        if not (shared and _is_our_own(tensor)):
+            size += tensor.numel() * tensor.element_size()
     if size > most_bytes:
         raise NotPossible(f"a copy of the model takes {size >> 20} MB, more than there is for it")
     for parameter in model.parameters():
         if type(parameter) is not nn.Parameter:
             raise NotPossible(f"a parameter of class {type(parameter).__name__}")
-        fresh = parameter.detach().to("cpu", copy=True)
+        fresh = parameter.detach()
+        if not (shared and _is_our_own(parameter)):
+            fresh = fresh.to("cpu", copy=True)
         memo[id(parameter)] = nn.Parameter(fresh, requires_grad=parameter.requires_grad)
     for buffer in model.buffers():
         memo[id(buffer)] = buffer.detach().to("cpu", copy=True)
@@ -56,6 +63,11 @@ def copy_of(model: nn.Module, *, most_bytes: int) -> nn.Module:
     except Exception as error:
         raise NotPossible(f"the model cannot be copied: {type(error).__name__}") from error
     return made
+
+
+def _is_our_own(tensor: torch.Tensor) -> bool:
+    """Whether it is a parameter in memory that no other process sees."""
+    return isinstance(tensor, nn.Parameter) and tensor.device.type == "cpu" and not tensor.is_shared()
 
 
 def _check(name: str, module: nn.Module) -> None:

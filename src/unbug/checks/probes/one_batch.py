@@ -50,7 +50,7 @@ def one_batch(subject: Subject, clock: Clock) -> dict[str, Any]:
 
 
 def _fit(subject: Subject, batch: KeptBatch, rate: float, fresh: bool, clock: Clock) -> dict[str, Any]:
-    model = subject.model(train_mode=True)
+    model = subject.pupil()
     for module in model.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd):
             module.eval()

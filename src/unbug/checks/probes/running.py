@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ from unbug.checks.probes.subject import Subject
 from unbug.checks.probes.untouched import untouched
 from unbug.record import KeptBatches, KeptModel
 
-__all__ = ["PROBES", "Asked", "run_probes"]
+__all__ = ["PROBES", "Asked", "ask_probes", "run_probes"]
 
 PROBES: Mapping[str, Probe] = {
     "later-positions": later_positions,
@@ -34,6 +34,8 @@ PROBES: Mapping[str, Probe] = {
 }
 """In the order in which they are run."""
 _LEAST_BYTES, _FREE_SHARE = 256 << 20, 0.05
+_MOST_BESIDE_BYTES = 64 << 20
+"""What copies may add to the program's own process."""
 _MOST_MODELS = 2
 
 
@@ -67,23 +69,30 @@ class Asked:
 
 def run_probes(
     kept: KeptBatches, *, limit_s: float, stop: Callable[[], bool] = lambda: False,
-    probes: Mapping[str, Probe] = PROBES,
+    probes: Mapping[str, Probe] = PROBES, alone: bool = False,
 ) -> list[Asked]:  # fmt: skip
     """Run every probe on the models of the last training.
 
     Args:
         limit_s: That all of them may take.
         stop: Asked between small steps.
+        alone: In this process nobody else uses the models, so that copies may share their memory.
     Returns:
         One entry for each probe and model; the program's state is what it was.
     """
+    return list(ask_probes(kept, limit_s=limit_s, stop=stop, probes=probes, alone=alone))
+
+
+def ask_probes(
+    kept: KeptBatches, *, limit_s: float, stop: Callable[[], bool] = lambda: False,
+    probes: Mapping[str, Probe] = PROBES, alone: bool = False,
+) -> Iterator[Asked]:  # fmt: skip
+    """As `run_probes`, one after the other. The program's state is another until the last was asked for."""
     clock = Clock(limit_s, stop=stop)
-    asked: list[Asked] = []
     models = sorted((one for one in kept.models.values() if one.calls), key=_worth, reverse=True)
     with untouched():
         for model in models[:_MOST_MODELS]:
-            asked.extend(_ask(model, clock, probes))
-    return asked
+            yield from _ask(model, clock, probes, alone=alone)
 
 
 def _worth(model: KeptModel) -> tuple[bool, int]:
@@ -91,15 +100,15 @@ def _worth(model: KeptModel) -> tuple[bool, int]:
     return any(one.loss is not None for one in (*model.recent, *model.small)), model.calls
 
 
-def _ask(model: KeptModel, clock: Clock, probes: Mapping[str, Probe]) -> Iterable[Asked]:
+def _ask(model: KeptModel, clock: Clock, probes: Mapping[str, Probe], *, alone: bool) -> Iterator[Asked]:
     began = time.monotonic()
     try:
         clock.check()
-        subject = Subject(model, most_bytes=_room())
+        subject = Subject(model, most_bytes=_room(alone=alone), alone=alone)
     except (NotPossible, OutOfTime) as why:
         text = str(why) or "the time for probes was over"
-        return [Asked("all", model.training, "", time.monotonic() - began, why_not=text)]
-    asked = []
+        yield Asked("all", model.training, "", time.monotonic() - began, why_not=text)
+        return
     for name, probe in probes.items():
         began = time.monotonic()
         one = Asked(name, model.training, subject.class_name)
@@ -113,10 +122,11 @@ def _ask(model: KeptModel, clock: Clock, probes: Mapping[str, Probe]) -> Iterabl
         except Exception as error:
             one.why_not = f"it failed: {type(error).__name__}: {str(error)[:160]}"
         one.seconds = time.monotonic() - began
-        asked.append(one)
-    return asked
+        yield one
 
 
-def _room() -> int:
-    """Bytes that copies of a model may take: two are alive at once."""
+def _room(*, alone: bool) -> int:
+    """Bytes that a copy of a model may take: two are alive at once."""
+    if not alone:
+        return _MOST_BESIDE_BYTES // 2
     return int(max(_LEAST_BYTES, _FREE_SHARE * psutil.virtual_memory().available)) // 2

@@ -16,17 +16,23 @@ from unbug.record import KeptBatch, KeptModel, follow, mapped, tensors_in
 __all__ = ["Subject", "main_input", "module_classes"]
 
 
+_TRAINED = 4
+"""Times the parameters: they, their gradients, and two moments of each."""
+
+
 class Subject:
     """One model of a training that ended.
 
     Args:
         most_bytes: That a copy may take.
+        alone: Nobody else uses the model in this process: copies share its parameters until one is trained.
     Raises:
         NotPossible: nothing can be found out about it.
     """
 
-    def __init__(self, kept: KeptModel, *, most_bytes: int) -> None:
+    def __init__(self, kept: KeptModel, *, most_bytes: int, alone: bool = False) -> None:
         self.kept = kept
+        self._most_bytes, self._alone = most_bytes, alone
         model = kept.held if kept.held is not None else kept.root()
         if kept.why_not:
             raise NotPossible(kept.why_not)
@@ -35,13 +41,25 @@ class Subject:
         if not (kept.small or kept.recent):
             raise NotPossible("no batch of the training could be kept")
         self.class_name = type(model).__name__
-        self._template = copy_of(model, most_bytes=most_bytes)
+        self._template = copy_of(model, most_bytes=most_bytes, shared=alone)
         self._template.zero_grad(set_to_none=True)
 
     def model(self, *, train_mode: bool = False) -> nn.Module:
-        """A fresh copy."""
-        made = copy.deepcopy(self._template)
-        return made.train(train_mode)
+        """A fresh copy, whose parameters may be those of other copies: not to be trained."""
+        if not self._alone:
+            return copy.deepcopy(self._template).train(train_mode)
+        return copy_of(self._template, most_bytes=self._most_bytes, shared=True).train(train_mode)
+
+    def pupil(self) -> nn.Module:
+        """A fresh copy in training mode whose parameters are its own: one to be trained.
+
+        Raises:
+            NotPossible: there is not the room for it, with gradients and what an optimizer keeps.
+        """
+        size = sum(one.numel() * one.element_size() for one in self._template.parameters())
+        if size * _TRAINED > self._most_bytes * 2:
+            raise NotPossible(f"to train a copy takes {size * _TRAINED >> 20} MB, more than there is for it")
+        return copy.deepcopy(self._template).train()
 
     @property
     def template(self) -> nn.Module:
