@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from unbug.hooks import user_frame
 from unbug.record.core import Core
 from unbug.record.reseeding import Reseeding
 from unbug.record.roots import Root
@@ -115,13 +116,10 @@ class SettingsSeen:
 
     def mode(self, root: Root, module: torch.nn.Module, *, grad: bool) -> None:
         """A root runs in a combination of train or eval mode and grad mode that was not seen before."""
-        others = [
-            (path, child.training)
-            for path, child in module.named_modules()
-            if any(name in type(child).__name__ for name in _MODE_DEPENDENT)
-        ]
+        others = [(path, child.training) for path, child in module.named_modules() if _depends_on_mode(child)]
         training = [path for path, on in others if on]
         evaluating = [path for path, on in others if not on]
+        frame = user_frame()
         self._core.event(
             "mode",
             {
@@ -133,8 +131,25 @@ class SettingsSeen:
                 "in_train_mode_count": len(training),
                 "in_eval_mode": evaluating[:_MOST_LISTED],
                 "in_eval_mode_count": len(evaluating),
+                "file": frame.file if frame is not None else "",
+                "line": frame.line if frame is not None else 0,
             },
         )
+
+
+def _depends_on_mode(module: torch.nn.Module) -> bool:
+    """Whether a layer acts otherwise in training than in evaluation, as it is set up."""
+    name = type(module).__name__
+    if isinstance(module, torch.nn.RNNBase):
+        return module.dropout > 0 and module.num_layers > 1
+    if isinstance(module, torch.nn.MultiheadAttention):
+        return module.dropout > 0
+    if not any(one in name for one in _MODE_DEPENDENT):
+        return False
+    rate = getattr(module, "p", None)
+    if "Drop" in name and isinstance(rate, int | float):
+        return rate > 0
+    return not ("Norm" in name and getattr(module, "track_running_stats", None) is False)
 
 
 def _plain(value: Any) -> Any:

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from unbug.hooks import LossCall, node_time
+from unbug.record.afterwards import Afterwards
 from unbug.record.barren_forwards import tell_untrained
 from unbug.record.items import SAMPLED
-from unbug.record.masked import Masked
-from unbug.record.masked import is_due as is_masking_due
 from unbug.record.moduletime import ModuleTimes
 from unbug.record.pairs import SERIES, GradientPairs, Sample, owned_tensors
 from unbug.record.reach import Reach, is_due
@@ -54,7 +53,7 @@ class StepEyes:
         self._reach: dict[int, Reach] = {}
         self._times: ModuleTimes | None = None
         self._time_groups: dict[tuple[int, str], int] = {}
-        self._schedulers, self._masked = Schedulers(core), Masked(core)
+        self._schedulers, self._after = Schedulers(core), Afterwards(core, sight)
         self._twins = Twins(core, sight)
 
     # The loss.
@@ -95,8 +94,8 @@ class StepEyes:
     def backward_ended(self) -> None:
         """Backward ended."""
         watched = self._core.current
-        if watched is not None and is_masking_due(watched.training.steps):
-            self._sight.safely("masked", lambda: self._masked.backward_ended(watched))
+        if watched is not None:
+            self._after.backward_ended(watched)
 
     def scheduled(self, scheduler: Any) -> None:
         """The program stepped a scheduler."""
@@ -169,8 +168,7 @@ class StepEyes:
         if training.number in self._reach and is_due(training.steps):
             self._sight.safely("reach", lambda: self._compare(watched, state))
         self._structure.before_step(watched)
-        if is_masking_due(training.steps):
-            self._sight.safely("masked", lambda: self._masked.before_step(watched, state))
+        self._after.before_step(watched, state)
         if is_twins_due(training.steps):
             self._sight.safely("twins", lambda: self._twins.look(watched))
         pairs = self._pairs.get(training.number)
@@ -294,6 +292,7 @@ class StepEyes:
         self._sight.safely("untrained", lambda: tell_untrained(self._core))
         self._sight.safely("scheduler", self._schedulers.close)
         self._sight.safely("twins", self._twins.close)
+        self._after.close()
         self._pairs.clear()
         self._given.clear()
         self._reach.clear()

@@ -3,9 +3,9 @@
 Why it matters: every step follows the sum of all gradients so far. It acts like a momentum near 1: the loss
     oscillates or diverges, and where it does not, the learning rate means something else than it says.
 How it decides: `loop.stale_gradient` is 1 (a gradient that an earlier step had used was added to) on
-    `patience` consecutive recorded steps. With several optimizers, only if the program never calls
-    `zero_grad` at all, since a generator's loss rightly leaves gradients in the discriminator that its own
-    next `zero_grad` clears.
+    `patience` consecutive recorded steps. What is cleared between that and the step that would use it does
+    not count: a generator's loss rightly leaves gradients in the discriminator that its own next
+    `zero_grad` clears. Where some optimizer is cleared and another is not, the message says so.
 When it is wrong: a program that scales old gradients down by hand instead of clearing them.
 What to do: call `optimizer.zero_grad()` once each step, before `backward`.
 Source: PyTorch documentation of `torch.optim.Optimizer.zero_grad` for the mechanism; the patience is ours.
@@ -54,9 +54,14 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         return
     orders = [str(e.fields.get("order", "")) for e in window.events("loop_order")]
     clears = any("Z" in order for order in orders)
-    if clears and len(window.training.optimizers) > 1:
-        return
-    never = Bilingual("; zero_grad was not called", "；zero_grad 从未被调用") if orders and not clears else ""
+    several = clears and len(window.training.optimizers) > 1
+    never = (
+        Bilingual("; of several optimizers one is never cleared", "；多个优化器中有一个从未清零")
+        if several
+        else Bilingual("; zero_grad was not called", "；zero_grad 从未被调用")
+        if orders and not clears
+        else Bilingual()
+    )
     yield Finding(
         place="loop",
         message=Bilingual(
@@ -68,6 +73,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             "call optimizer.zero_grad() before backward in each step",
             "每一步在 backward 之前调用 optimizer.zero_grad()",
         ),
+        confidence=0.93 if several else None,
         evidence=(
             track.evidence(
                 streak, threshold=1.0, label=Bilingual("old gradients added to", "累加到旧梯度上")
@@ -88,10 +94,16 @@ CASES = (
     silent("one step short", loop__stale_gradient={"loop": [0.0, 1.0, 1.0]}),
     silent("a clean step between", loop__stale_gradient={"loop": [1.0, 1.0, 0.0, 1.0, 1.0]}),
     silent("a missing value between", loop__stale_gradient={"loop": [1.0, 1.0, float("nan"), 1.0, 1.0]}),
+    fires(
+        "one of two is never cleared",
+        training=_GAN,
+        events=(event("loop_order", order="FZFBsFBS"),),
+        loop__stale_gradient={"loop": [0.0] + [1.0] * 8},
+    ),
     silent(
         "a GAN whose zero_grad comes later",
         training=_GAN,
         events=(event("loop_order", order="FZBSZBS"),),
-        loop__stale_gradient={"loop": [1.0] * 9},
+        loop__stale_gradient={"loop": [0.0] * 9},
     ),
 )
