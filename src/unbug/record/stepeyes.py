@@ -12,6 +12,8 @@ import torch
 from unbug.hooks import LossCall, node_time
 from unbug.record.afterwards import Afterwards
 from unbug.record.barren_forwards import tell_untrained
+from unbug.record.flat import Flat
+from unbug.record.flat import is_due as is_flat_due
 from unbug.record.items import SAMPLED
 from unbug.record.moduletime import ModuleTimes
 from unbug.record.pairs import SERIES, GradientPairs, Sample, owned_tensors
@@ -54,7 +56,7 @@ class StepEyes:
         self._times: ModuleTimes | None = None
         self._time_groups: dict[tuple[int, str], int] = {}
         self._schedulers, self._after = Schedulers(core), Afterwards(core, sight)
-        self._twins = Twins(core, sight)
+        self._twins, self._flat = Twins(core, sight), Flat(core)
 
     # The loss.
     def loss(self, call: LossCall) -> None:
@@ -86,6 +88,8 @@ class StepEyes:
         if is_due(watched.training.steps):
             self._sight.safely("reach", lambda: self._reach_of(watched).walk(tensors))
         self._structure.backward(watched, tensors)
+        if is_flat_due(watched.training.steps):
+            self._sight.safely("flat", lambda: self._flat.backward(watched, tensors))
         item = self._sight.planned("terms") if watched.looks.eyes else None
         if item is not None:
             given, self._given = self._given, {}

@@ -14,7 +14,7 @@ from unbug.record.wiredloss import hinges, residuals, root_of, spread_out
 from unbug.record.wirednet import drops, mixing_views, norms, reused, softmaxes, squashed_twice
 from unbug.record.wiredpairs import linear_pairs
 
-__all__ = ["is_due", "wiring_of"]
+__all__ = ["Near", "Place", "is_due", "outer_nodes", "wiring_of"]
 
 _AT = (1, 2, 100)
 _MOST_NODES = 4_000
@@ -46,7 +46,7 @@ def wiring_of(tensors: Iterable[torch.Tensor], place: Place, batch: int) -> dict
 
 
 def _fields(nodes: list[Node], whole: bool, place: Place, batch: int) -> dict[str, Any]:
-    outer = _outer(nodes)
+    outer = outer_nodes(nodes)
     near = Near(nodes, place)
     inner = [node for node in nodes if node not in outer and node.leaf is None]
     fields: dict[str, Any] = {
@@ -102,7 +102,7 @@ def _made_at(node: Node) -> int:
     return int(node_time(node.raw))
 
 
-def _outer(nodes: list[Node]) -> dict[Node, None]:
+def outer_nodes(nodes: list[Node]) -> dict[Node, None]:
     """Nodes between the loss and the last operations that have parameters, in order."""
     found: dict[Node, None] = {nodes[0]: None}
     waiting = [nodes[0]]

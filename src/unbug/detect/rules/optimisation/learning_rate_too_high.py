@@ -4,7 +4,9 @@ Why it matters: each step overshoots; the loss oscillates or diverges, and units
 How it decides: over all weights together, the 2-norm of the update is at least `update` times that of the
     weights on `patience` recorded steps in a row, while the gradient is of an ordinary size (else G102
     speaks), and since then the loss has been above where it started. One update is enough if it is at least
-    `leap` times the weights and the loss behind it at least `worse` times what it was at the start.
+    `leap` times the weights and the loss behind it at least `worse` times what it was at the start; or if
+    nothing moves any more behind it: on `rest` recorded steps no update reaches `stuck`, and the loss stays
+    above `better` of what it was at the start.
 When it is wrong: the first steps of weights that start at zero are left out, since they have no norm to
     compare with.
 What to do: lower the learning rate by 10 or more; a healthy update is about a thousandth of the weights.
@@ -46,6 +48,11 @@ class Thresholds:
         10.0, unit="times the first loss", low=1.0, high=1e9, why="batch noise is below 2"
     )
     gradient: float = threshold(100.0, unit="times the weights' norm", low=1, high=1e9, why="as in G102")
+    rest: int = threshold(20, unit="recorded steps", low=2, high=1000, why="no unit came back to life")
+    stuck: float = threshold(
+        1e-4, unit="times the weights' norm", low=0.0, high=0.1, why="useful: about 1e-3"
+    )
+    better: float = threshold(0.8, unit="of the first loss", low=0.0, high=1.0, why="healthy: falls further")
     patience: int = threshold(
         2, unit="recorded steps", low=1, high=1000, why="one may be a start from near zero"
     )
@@ -68,7 +75,8 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         return
     if _gradient_was_first(update, gradient, at) or not np.isfinite(loss.values[0]):
         return
-    found = [one for one in (_long(update, loss, at), _leap(update, loss, at)) if one is not None]
+    ways = (_long(update, loss, at), _leap(update, loss, at), _stuck(update, loss, at))
+    found = [one for one in ways if one is not None]
     if not found:
         return
     streak, worse, limit = min(found, key=lambda one: max(one[1], int(update.steps[one[0].stop - 1])))
@@ -121,6 +129,23 @@ def _leap(update: Track, loss: Track, at: Thresholds) -> tuple[slice, int, float
     return (slice(row, row + 1), int(worse[0]), at.leap) if len(worse) else None
 
 
+def _stuck(update: Track, loss: Track, at: Thresholds) -> tuple[slice, int, float] | None:
+    """One update that threw the weights away, and the step by which nothing had moved since."""
+    rows = np.flatnonzero(update.values >= at.leap)
+    if not len(rows):
+        return None
+    row = int(rows[0])
+    after = update.values[row + 1 : row + 1 + at.rest]
+    if len(after) < at.rest or not (after < at.stuck).all():
+        return None
+    since, until = int(update.steps[row]), int(update.steps[row + at.rest])
+    behind = loss.values[(loss.steps > since) & (loss.steps <= until)]
+    told = loss.steps[loss.steps >= until]
+    if not len(behind) or not len(told) or not np.median(behind) >= at.better * loss.values[0]:
+        return None
+    return slice(row, row + 1), int(told[0]), at.leap
+
+
 def _gradient_was_first(update: Track, gradient: Track | None, at: Thresholds) -> bool:
     """Whether the first update that was too long came of a gradient that was too large: G102 speaks then."""
     if gradient is None:
@@ -140,6 +165,21 @@ CASES = (
         weight__l2=_WEIGHT,
         update__ratio={"fc.weight": [0.1, 1.0, 1.0, 0.1]},
         loss__value={"loss": [2.0, 2.0, 2.01, 2.0]},
+    ),
+    fires(
+        "one leap, and nothing moves behind it",
+        place="optimizer",
+        places=_FC,
+        weight__l2={"fc.weight": [1.0] * 21},
+        update__ratio={"fc.weight": [3.0] + [0.0] * 20},
+        loss__value={"loss": [2.0] + [1.6] * 20},
+    ),
+    silent(
+        "one leap, and it goes on",
+        places=_FC,
+        weight__l2={"fc.weight": [1.0] * 21},
+        update__ratio={"fc.weight": [3.0] + [1e-4] * 20},
+        loss__value={"loss": [2.0] + [1.6] * 20},
     ),
     fires(
         "the loss turns NaN",

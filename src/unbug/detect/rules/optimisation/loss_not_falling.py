@@ -30,7 +30,6 @@ from unbug.detect.contract import (
     alternating,
     block_medians,
     comparable_loss,
-    crawls,
     detector,
     event,
     fires,
@@ -40,6 +39,7 @@ from unbug.detect.contract import (
     threshold,
     trained_sites,
 )
+from unbug.detect.creeping import unused_gradient, walk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +54,10 @@ class Thresholds:
     )
     step: float = threshold(1e-4, unit="of the weights' norm", low=1e-9, high=0.1, why="as in O105")
     moved: float = threshold(0.05, unit="of the weights' norm", low=1e-6, high=1.0, why="as in O105")
+    slow: float = threshold(1e-3, unit="of the weights' norm", low=1e-9, high=0.1, why="as in O105")
+    way: float = threshold(0.2, unit="of the weights' norm", low=1e-6, high=1.0, why="as in O105")
+    left: float = threshold(0.4, unit="of the first signal", low=0.0, high=1.0, why="as in O105")
+    agreement: float = threshold(0.2, unit="cosine", low=0.0, high=1.0, why="as in O105")
     good: float = threshold(0.35, unit="of ln(classes)", low=0.0, high=1.0, why="far better than guessing")
 
 
@@ -62,7 +66,7 @@ class Thresholds:
     "loss-not-falling",
     chinese="损失不下降",
     diagnoses=("misaligned-labels", "label-noise", "underfitting"),
-    reads=("loss.value", "step.micro_steps", "update.ratio", "weight.l2"),
+    reads=("loss.value", "step.micro_steps", "update.ratio", "weight.l2", "grad.signal", "grad.cosine"),
     events=("loop_order", "loss_call", "mode"),
     severity=Severity.WARNING,
     since="0.1",
@@ -71,7 +75,7 @@ class Thresholds:
 )
 def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     loss, known = comparable_loss(window), supervised(window)
-    if loss is None or len(loss) < at.rows or alternating(window) or crawls(window, at.step, at.moved):
+    if loss is None or len(loss) < at.rows or alternating(window) or _creeps(window, at):
         return
     values = loss.values[np.isfinite(loss.values)]
     if len(values) < at.rows or values.min() <= 0:
@@ -121,6 +125,17 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             ),
         ),
     )
+
+
+def _creeps(window: Window, at: Thresholds) -> bool:
+    """Whether the weights moved so little that the learning rate is to blame, as O105 says."""
+    one = walk(window)
+    if one is None or not one.way > 0:
+        return False
+    if one.way <= at.moved and one.step <= at.step * (1 + 1e-9):
+        return True
+    unused = unused_gradient(window) if one.way <= at.way and one.step <= at.slow * (1 + 1e-9) else None
+    return unused is not None and unused[0] >= at.left and unused[1] >= at.agreement
 
 
 _LOSS = event("loss_call", function="mse_loss", file="t.py", line=9, calls=1)
