@@ -55,6 +55,7 @@ CELLS = {
     "findings": "view.findings()",
     "tables": "view.tables()",
     "table": "view.table('scalars')",
+    "sql": 'view.sql("select name, place from series limit 3")',
     "fails": "%%unbug\n0\n0\n0\ndef inner():\n    raise KeyError('user')\n0\n0\n0\n0\ninner()",
     "awaits": "%%unbug --quiet\nimport asyncio\nawait asyncio.sleep(0, 'awaited')",
     "wrong option": "%%unbug --nmae x\nprint('ran')",
@@ -132,7 +133,14 @@ def test_names_and_tags_are_those_of_the_line(runs):
         assert (view.run.name, view.run.tags) == ("a fault", ("nb",))
 
 
-@pytest.mark.parametrize("name", ["view", "findings", "tables", "table"])
+def test_a_seed_that_an_earlier_cell_set_is_known(cells, runs):
+    with unbug.open(runs / "a-fault") as view:
+        (begun,) = [event for event in view.events("seeds") if "seeded" in event.fields]
+        assert begun.fields["seeded"] == ["torch"]
+        assert "D114" not in {finding.rule for finding in view.findings()}
+
+
+@pytest.mark.parametrize("name", ["view", "findings", "tables", "table", "sql"])
 def test_what_is_read_is_shown_as_html_and_as_text(cells, name):
     (html,), (plain,) = outputs(cells[name], "text/html"), outputs(cells[name], "text/plain")
     assert "unbug-card" in html

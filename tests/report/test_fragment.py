@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pyarrow as pa
 import pytest
 
+from tests.report.example import diagnosed, sick
 from tests.report.example import run as manifest
-from tests.report.example import sick
 from unbug.detect import diagnose
-from unbug.report import findings_fragment, run_fragment, table_fragment, tables_fragment
+from unbug.report import findings_fragment, html, run_fragment, table_fragment, tables_fragment
+from unbug.types import Severity
 
 HOSTILE = "<script>alert(1)</script>\u202e"
 VOID = {"img", "br", "meta", "path", "circle", "line", "rect"}
@@ -96,3 +98,29 @@ def test_a_long_table_shows_both_ends_and_its_size():
     assert "1,000 rows × 1 column" in table
     assert ">0<" in table and ">999<" in table and ">500<" not in table
     assert "24 more columns" in pieces()["wide"]
+
+
+def test_notes_alone_are_no_fault():
+    reader = sick()
+    diagnosis = diagnosed(reader)
+    notes = tuple(replace(one, severity=Severity.NOTE) for one in diagnosis.findings)
+    for findings, good in ((diagnosis.findings, False), (notes, True), ((), True)):
+        for page in (
+            findings_fragment(findings, language="en"),
+            run_fragment(reader, replace(diagnosis, findings=findings), language="en"),
+            html(reader, replace(diagnosis, findings=findings), language="en"),
+        ):
+            assert ("o fault found" in page) is good
+    assert f"{len(notes)} notes" in findings_fragment(notes, language="en")
+
+
+def test_chinese():
+    reader = sick()
+    diagnosis = diagnosed(reader)
+    page = run_fragment(reader, diagnosis, language="zh")
+    told = re.findall(r"<(?:b|figcaption|h3)[^>]*>(.*?)</", page) + re.findall(
+        r'class="(?:state|where|badge[^"]*)">(.*?)</', page
+    )
+    assert len(told) > 12
+    assert [one for one in told if not any("\u4e00" <= sign <= "\u9fff" for sign in one)] == []
+    assert "未发现故障" in findings_fragment((), language="zh")

@@ -20,6 +20,8 @@ _MODE_DEPENDENT = ("Dropout", "BatchNorm", "InstanceNorm", "DropPath", "AlphaDro
 _MOST_LISTED = 40
 _MOST_OPTIMIZERS = 200
 
+_SMALL = 2**32
+
 
 class SettingsSeen:
     """Writes `seeds`, `precision`, `compile`, `optimizer` and `mode` events."""
@@ -55,7 +57,8 @@ class SettingsSeen:
 
     def begun(self) -> None:
         """The first training begins: say what is known, also if nothing was seeded."""
-        self._core.event("seeds", {**self._determinism(), "seeded": sorted(self._seeds)})
+        seeded = {*self._seeds, *(("torch",) if _was_seeded() else ())}
+        self._core.event("seeds", {**self._determinism(), "seeded": sorted(seeded)})
 
     def compile(self, what: str) -> None:
         """`torch.compile` was asked for."""
@@ -141,9 +144,9 @@ def _depends_on_mode(module: torch.nn.Module) -> bool:
     """Whether a layer acts otherwise in training than in evaluation, as it is set up."""
     name = type(module).__name__
     if isinstance(module, torch.nn.RNNBase):
-        return module.dropout > 0 and module.num_layers > 1
+        return bool(module.dropout > 0 and module.num_layers > 1)
     if isinstance(module, torch.nn.MultiheadAttention):
-        return module.dropout > 0
+        return bool(module.dropout > 0)
     if not any(one in name for one in _MODE_DEPENDENT):
         return False
     rate = getattr(module, "p", None)
@@ -163,3 +166,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return [_plain(one) for one in value[:20]]
     return type(value).__name__
+
+
+def _was_seeded() -> bool:
+    """Whether torch's generator was given a seed: also where that was in an earlier cell of a notebook, which
+    nobody watched. One that nobody gave is of 64 random bits, one that a person gave is small."""
+    return bool(torch.initial_seed() < _SMALL)

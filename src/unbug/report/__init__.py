@@ -11,7 +11,8 @@ from unbug.report.words import sentence
 
 if TYPE_CHECKING:
     from unbug.detect import Diagnosis
-    from unbug.report.fragment import findings_fragment, run_fragment, table_fragment, tables_fragment
+    from unbug.report.fragment import findings_fragment, run_fragment
+    from unbug.report.fragment_table import table_fragment, tables_fragment
     from unbug.store.contract import Reader
 
 __all__ = [
@@ -43,8 +44,12 @@ def html(reader: "Reader", diagnosis: "Diagnosis", *, language: str | None = Non
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("findings_fragment", "run_fragment", "table_fragment", "tables_fragment"):
+    if name in ("findings_fragment", "run_fragment"):
         from unbug.report import fragment  # for notebooks; loads the drawing, as `html` does
 
         return getattr(fragment, name)
+    if name in ("table_fragment", "tables_fragment"):
+        from unbug.report import fragment_table
+
+        return getattr(fragment_table, name)
     raise AttributeError(f"module 'unbug.report' has no attribute {name!r}")

@@ -13,7 +13,7 @@ from unbug.types import Finding, chinese
 if TYPE_CHECKING:
     from unbug.detect import Diagnosis
 
-__all__ = ["LANGUAGES", "WORDS", "Language", "language_of", "say", "spoken", "word"]
+__all__ = ["LANGUAGES", "WORDS", "Language", "language_of", "say", "spoken", "spoken_finding", "word"]
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
@@ -79,7 +79,19 @@ def language_of(wanted: str | None = None, environment: Mapping[str, str] | None
 
 def spoken(diagnosis: Diagnosis, language: Language) -> Diagnosis:
     """The diagnosis with the texts of its findings in one language."""
-    return replace(diagnosis, findings=tuple(_spoken(one, language) for one in diagnosis.findings))
+    return replace(diagnosis, findings=tuple(spoken_finding(one, language) for one in diagnosis.findings))
+
+
+def spoken_finding(finding: Finding, language: Language) -> Finding:
+    """The finding with its texts in one language."""
+    said = chinese if language == "zh" else str
+    return replace(
+        finding,
+        name=said(finding.name),
+        message=said(finding.message),
+        advice=said(finding.advice),
+        evidence=tuple(replace(piece, label=said(piece.label)) for piece in finding.evidence),
+    )
 
 
 def say(text: str, language: Language) -> str:
@@ -90,17 +102,6 @@ def say(text: str, language: Language) -> str:
 def word(text: str, language: Language) -> str:
     """A word from around the findings; one that has no Chinese stays English."""
     return WORDS.get(text, text) if language == "zh" else text
-
-
-def _spoken(finding: Finding, language: Language) -> Finding:
-    said = chinese if language == "zh" else str
-    return replace(
-        finding,
-        name=said(finding.name),
-        message=said(finding.message),
-        advice=said(finding.advice),
-        evidence=tuple(replace(piece, label=said(piece.label)) for piece in finding.evidence),
-    )
 
 
 def _speaks(told: str, language: str) -> bool:

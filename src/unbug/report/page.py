@@ -13,6 +13,7 @@ from unbug.report.section_findings import findings_section, summary
 from unbug.report.section_media import media_section
 from unbug.report.section_recording import coverage_section, environment_section
 from unbug.report.section_run import curves_section, layers_section
+from unbug.report.states import state_told
 from unbug.report.words import count, duration, moment
 from unbug.types import Bilingual, RunState, Severity
 
@@ -22,14 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["html"]
 
-_STATES = {
-    RunState.RUNNING: Bilingual("running", "运行中"),
-    RunState.FINISHED: Bilingual("finished", "已完成"),
-    RunState.FAILED: Bilingual("failed", "失败"),
-    RunState.INTERRUPTED: Bilingual("interrupted", "被中断"),
-    RunState.KILLED: Bilingual("killed", "被终止"),
-    RunState.LOST: Bilingual("lost: no sign of life", "失联：没有活动迹象"),
-}
 _NO_STEP = Bilingual("No training step was recorded", "没有记录到训练步")
 _NO_FAULT = Bilingual("No fault found", "未发现故障")
 
@@ -99,9 +92,6 @@ def _header(reader: Reader, diagnosis: Diagnosis, language: Language) -> Markup:
     run, status = diagnosis.run, diagnosis.status
     ended = status.ended_ns or status.updated_ns
     steps = sum(training.steps for training in diagnosis.trainings)
-    state = _STATES[status.state]
-    if status.exit_code:
-        state += Bilingual(f", exit code {status.exit_code}", f"，退出码 {status.exit_code}")
     parameters = max((training.parameters for training in diagnosis.trainings), default=0)
     many = len(diagnosis.trainings)
     made = Bilingual(count(steps, "step"), f"{steps:,} 步")
@@ -110,7 +100,7 @@ def _header(reader: Reader, diagnosis: Diagnosis, language: Language) -> Markup:
     trained = Bilingual(f"{parameters:,} parameters", f"{parameters:,} 个参数")
     optimizers = ", ".join(dict.fromkeys(o for t in diagnosis.trainings for o in t.optimizers))
     facts = {
-        Bilingual("state", "状态"): state,
+        Bilingual("state", "状态"): state_told(status),
         Bilingual("started", "开始于"): moment(run.created_ns),
         Bilingual("took", "用时"): duration(max(ended - run.created_ns, 0) / 1e9) if ended else None,
         Bilingual("steps", "训练步"): made if steps else None,
@@ -164,8 +154,8 @@ def _verdict(diagnosis: Diagnosis, language: Language) -> Markup:
             number = severities.count(severity)
             told = say(Bilingual(count(number, noun), f"{number} {word(noun, 'zh')}"), language)
             parts.append(tag("span", told, class_=f"badge {severity.value}"))
-    if parts:
-        return Markup(("，" if language == "zh" else ", ").join(parts))
-    if not any(training.steps for training in diagnosis.trainings):
+    if not any(training.steps for training in diagnosis.trainings) and not parts:
         return tag("span", say(_NO_STEP, language), class_="badge warning")
-    return tag("span", say(_NO_FAULT, language), class_="badge good")
+    if not set(severities) - {Severity.NOTE}:
+        parts.insert(0, tag("span", say(_NO_FAULT, language), class_="badge good"))
+    return Markup(("，" if language == "zh" else ", ").join(parts))

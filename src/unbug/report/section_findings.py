@@ -190,10 +190,7 @@ def _classes(finding: Finding, language: Language) -> Markup | None:
 
 
 def _when(finding: Finding, language: Language, *, many: bool) -> str:
-    if language == "zh":
-        first, last = finding.steps
-        where = f"训练 {finding.training}，" if many else ""
-        steps = f"第 {first:,} 步" if first == last else f"第 {first:,} 至 {last:,} 步"
-        return f"{where}{steps}" if finding.training >= 0 else ""
-    where = f"training {finding.training}, " if many else ""
-    return f"{where}{span(finding.steps)}" if finding.training >= 0 else ""
+    if finding.training < 0:
+        return ""
+    where = Bilingual(f"training {finding.training}, ", f"训练 {finding.training}，") if many else Bilingual()
+    return say(where + span(finding.steps), language)

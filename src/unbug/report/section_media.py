@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from unbug.errors import StoreError
-from unbug.report.fragment import cell
+from unbug.report.fragment_table import cell
 from unbug.report.language import Language, say
 from unbug.report.markup import Markup, table, tag, text
 from unbug.report.words import count, number

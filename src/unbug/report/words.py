@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from unbug.types import Bilingual
+
 __all__ = ["clean", "count", "duration", "listed", "moment", "number", "sentence", "span"]
 
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -62,10 +64,12 @@ def sentence(text: str) -> str:
     return text + ("." if native else "。")
 
 
-def span(steps: tuple[int, int]) -> str:
+def span(steps: tuple[int, int]) -> Bilingual:
     """`step 4`, `steps 4 to 20`."""
     first, last = steps
-    return f"step {first:,}" if first == last else f"steps {first:,} to {last:,}"
+    if first == last:
+        return Bilingual(f"step {first:,}", f"第 {first:,} 步")
+    return Bilingual(f"steps {first:,} to {last:,}", f"第 {first:,} 至 {last:,} 步")
 
 
 def duration(seconds: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,11 +35,11 @@ _CONFIGURATION = (
     "SET autoinstall_known_extensions = false",
     "SET autoload_known_extensions = false",
     "SET allow_community_extensions = false",
-    "SET enable_progress_bar = false",  # it would go to stdout
     "SET threads = 2",
     "SET memory_limit = '1GB'",
     "SET lock_configuration = true",
 )
+_NO_BAR = "SET enable_progress_bar = false"  # it would go to stdout
 _ALLOWED = ("SELECT", "EXPLAIN")
 _CATALOGUE = re.compile(r"\b(show|information_schema|pg_\w+|duckdb_\w+|sqlite_master)\b", re.IGNORECASE)
 
@@ -93,6 +94,10 @@ def _prepare(connection: Any, sql: str, made: Tables) -> None:
     for name in made:
         if everything or re.search(rf"\b{name}\b", sql, re.IGNORECASE):
             connection.register(name, _in_microseconds(made[name]))
+    with suppress(
+        duckdb.InvalidInputException
+    ):  # in a notebook without ipywidgets, where no bar can be drawn
+        connection.execute(_NO_BAR)
     for setting in _CONFIGURATION:
         connection.execute(setting)
 
