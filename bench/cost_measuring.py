@@ -18,6 +18,7 @@ __all__ = ["BLOCKS", "Switch", "measure"]
 
 BLOCKS = {"mlp": 50, "resnet": 2, "transformer": 2, "wide": 4, "deep": 4, "billion": 20}
 """Steps in a block."""
+_BARE_STEPS = {"resnet": 12, "transformer": 12, "deep": 6, "wide": 6}
 _WARM_STEPS = {"mlp": 450, "resnet": 24, "transformer": 24, "wide": 60, "deep": 60, "billion": 300}
 _STRETCH_S = {"mlp": 8.0}
 _RESAMPLES = 4000
@@ -119,7 +120,7 @@ def measure(model: str, *, pairs: int, block: int) -> dict[str, Any]:
 
     torch.set_num_threads(1)
     step = models.MODELS[model]()
-    for _ in range(20 if model in ("mlp", "billion") else 3):
+    for _ in range(_BARE_STEPS.get(model, 20)):  # after fewer, the peak of the bare program still grows
         step()
     bare_peak = peak_mb()
     known = threads()

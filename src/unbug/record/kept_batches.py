@@ -39,12 +39,14 @@ _MOST_MODELS, _MOST_SWITCHES = 4, 100
 
 @dataclass(slots=True)
 class _Pending:
-    """A call whose output, and then loss, are waited for. `inside`: the model computes the loss itself."""
+    """A call whose output, and then loss, are waited for. `inside`: the model computes the loss itself.
+    `over`: the output was let go; losses are counted still."""
 
     batch: KeptBatch
     key: int
     outputs: list[tuple[tuple[Any, ...], torch.Tensor]] | None = None
     inside: LossCall | None = None
+    over: bool = False
 
 
 class KeptBatches:
@@ -126,7 +128,7 @@ class KeptBatches:
     def output(self, module: torch.nn.Module, output: Any) -> None:
         """The root module gave its output; None if it raised."""
         pending = self._pending
-        if pending is None or pending.key != id(module):
+        if pending is None or pending.over or pending.key != id(module):
             return
         outputs = [(path, tensor.detach()) for path, tensor in tensors_in(output)]
         pending.outputs = outputs
@@ -146,6 +148,8 @@ class KeptBatches:
         if pending is None:
             return
         pending.batch.losses += 1
+        if pending.over:
+            return
         if pending.outputs is None:
             pending.inside = call
             return
@@ -156,6 +160,12 @@ class KeptBatches:
             if link is not None and pending.batch.loss is None:
                 pending.batch.loss = _kept(call, given, link, pending.batch)
         self._core.chosen_ns += perf_counter_ns() - start
+
+    def backward(self) -> None:
+        """Gradients are about to be computed, when memory is shortest: the output is held no longer."""
+        pending = self._pending
+        if pending is not None:
+            pending.outputs, pending.inside, pending.over = None, None, True
 
     # Helpers.
     def _pays(self) -> bool:

@@ -138,6 +138,8 @@ class Recorder:
     # What the hub tells. What modules are given and give: see `Forwards`.
     # Backward.
     def backward_begin(self, tensors: tuple[torch.Tensor, ...], frame: Frame | None) -> None:
+        if self._core.eyes.kept.waits:
+            self._core.eyes.kept.backward()
         if self._core.asleep:
             self._course.dozing.told_backward(tensors)
             return

@@ -21,6 +21,8 @@ __all__ = ["LEAST_S", "MOST_S", "SHARE", "allowed_s", "keeps_batches", "probe"]
 
 MOST_S, SHARE, LEAST_S = 5.0, 0.1, 1.0
 """Probes take at most so long, and at most this share of the run; a short run is probed for so long, too."""
+_SPARE_S = 0.15
+"""Of that, for what is not theirs: to begin, to end a process, to write."""
 
 
 def allowed_s(run_s: float) -> float:
@@ -51,7 +53,7 @@ def probe(recording: Recording, ending: Ending, *, stop: Callable[[], bool]) -> 
             if why_not:
                 _tell(recording, (), began, why_not=why_not)
             elif kept.models:
-                limit_s = allowed_s(began - recording.began_s)
+                limit_s = allowed_s(began - recording.began_s) - _SPARE_S
                 asked, apart = _ask(kept, limit_s, stop, training=recording.observer.position()[0])
                 _tell(recording, asked, began, apart=apart)
     finally:

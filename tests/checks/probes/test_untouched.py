@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import sys
 import time
@@ -163,3 +164,38 @@ def test_what_is_kept_is_bounded_and_let_go(probe):
     assert len(one.recent) == 2
     kept.let_go()
     assert kept.models == {}
+
+
+def test_no_output_is_held_while_gradients_are_computed(probe):
+    held = []
+
+    class Looks(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, grad):
+            held.append(sum(type(one) is torch.Tensor and one.shape == (64, 777) for one in gc.get_objects()))
+            return grad
+
+    class Wide(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.outer = nn.Linear(6, 6), nn.Linear(6, 777)
+
+        def forward(self, x):
+            return self.outer(Looks.apply(self.inner(x)))
+
+    def fit():
+        model = Wide()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(5):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(torch.randn(64, 6)), torch.randint(0, 777, (64,))).backward()
+            optimizer.step()
+
+    probe(fit, among=())
+    assert held == [0] * 5
+    kept = next(iter(probe.kept.models.values()))
+    assert all(one.loss is not None and one.losses == 1 for one in (*kept.small, *kept.recent))
