@@ -130,6 +130,7 @@ class Recorder:
         core.rows.flush(number, step)
         core.rows.poll(wait=True)
         self._losses.close()
+        self._settings.close()
         core.eyes.close()
         for watched in core.watched.values():
             watched.training.ended = True

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from unbug.hooks import user_frame
+from unbug.record.chance import Chance
 from unbug.record.core import Core
 from unbug.record.reseeding import Reseeding
 from unbug.record.roots import Root
@@ -31,6 +32,7 @@ class SettingsSeen:
         self._seeds: dict[str, int | None] = {}
         self._seed_calls = 0
         self._reseeding = Reseeding(core)
+        self._chance = Chance()
         self._precision: tuple[Any, ...] | None = None
         self._scale = 0.0
         self._modes: dict[tuple[int, bool, bool], dict[str, Any]] = {}
@@ -59,6 +61,11 @@ class SettingsSeen:
         """The first training begins: say what is known, also if nothing was seeded."""
         seeded = {*self._seeds, *(("torch",) if _was_seeded() else ())}
         self._core.event("seeds", {**self._determinism(), "seeded": sorted(seeded)})
+
+    def close(self) -> None:
+        """The program is over: tell what was drawn by chance that nobody fixed."""
+        if self._core.trainings.all:
+            self._core.event("drawn", self._chance.fields(self._seeds), training=0)
 
     def compile(self, what: str) -> None:
         """`torch.compile` was asked for."""
