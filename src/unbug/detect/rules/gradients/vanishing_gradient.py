@@ -3,10 +3,12 @@
 Why it matters: the first layers hardly learn; what they pass on stays random.
 How it decides: relative to its weights, the gradient of the first third of the layers is at most `share` of
     that of the last third (medians), on `patience` consecutive recorded steps, in networks of at least
-    `layers` weights. Exact zeros are another fault (dead units, a cut graph). Embeddings are left out: most
+    `layers` weights; from the first step on `born` is enough, since nothing was learned yet that could be
+    done. Exact zeros are another fault (dead units, a cut graph). Embeddings are left out: most
     of their rows get no gradient in one step.
-When it is wrong: layers that were trained before and are done; adaptive optimizers hide the effect, so that
-    with them it is a note.
+When it is wrong: layers that were trained before and are done; adaptive optimizers make up for small
+    gradients, so that with them it is a note, unless it was so from the start for `lasting` steps: what
+    arrives is noise then, which they make large.
 What to do: use ReLU-like activations, residual connections or normalisation, and an initialisation that
     fits.
 Source: Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks",
@@ -17,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unbug.detect.contract import (
     ADAPTIVE,
@@ -24,6 +27,7 @@ from unbug.detect.contract import (
     Finding,
     Place,
     Severity,
+    Track,
     Training,
     Window,
     detector,
@@ -39,6 +43,8 @@ from unbug.numerics import first_streak
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
     share: float = threshold(1e-4, unit="fraction", low=1e-9, high=0.1, why="healthy: above 0.1")
+    born: float = threshold(1e-3, unit="fraction", low=1e-9, high=0.1, why="healthy at the start: above 0.01")
+    lasting: int = threshold(30, unit="recorded steps", low=2, high=10**6, why="units had time to wake up")
     layers: int = threshold(4, unit="weights", low=3, high=1000, why="fewer have no depth to fade in")
     patience: int = threshold(10, unit="recorded steps", low=1, high=10_000, why="outlasts one odd batch")
 
@@ -72,26 +78,42 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         if np.isfinite(first) and np.isfinite(last):
             rows.append((step, first / last if last > 0 else np.nan))
     shares = np.array([share for _, share in rows])
-    streak = first_streak((shares <= at.share) & (shares > 0), at.patience)
-    if streak is None:
-        return
-    since, known_at = rows[streak.start][0], rows[streak.stop - 1][0]
     adaptive = bool(window.training.optimizers) and window.training.optimizers[0] in ADAPTIVE
-    worst = layers[0]
+    faint = (shares <= at.born) & (shares > 0)
+    looks = at.lasting if adaptive else at.patience
+    if len(faint) >= looks and faint[:looks].all() and rows[0][0] <= 2:
+        yield _finding(layers[0], rows, shares, slice(0, looks), at.born, None)
+        if not adaptive:
+            return
+    streak = first_streak((shares <= at.share) & (shares > 0), at.patience)
+    if streak is not None:
+        yield _finding(layers[0], rows, shares, streak, at.share, Severity.NOTE if adaptive else None)
+
+
+def _finding(
+    worst: Track,
+    rows: list[tuple[int, float]],
+    shares: NDArray[np.float64],
+    streak: slice,
+    limit: float,
+    severity: Severity | None,
+) -> Finding:
+    since, known_at = rows[streak.start][0], rows[streak.stop - 1][0]
+    looks = streak.stop - streak.start
     part = slice(*np.searchsorted(worst.steps, [since, known_at + 1]).tolist())
-    yield Finding(
+    return Finding(
         place=worst.place,
         message=Bilingual(
             f"relative to their weights, gradients of the first layers are {shares[streak].max():.1e} of "
-            f"those of the last (limit {at.share:g}), on {at.patience} recorded steps",
+            f"those of the last (limit {limit:g}), on {looks} recorded steps",
             f"相对于各自的权重，前几层的梯度只有最后几层的 {shares[streak].max():.1e}"
-            f"（阈值 {at.share:g}），持续 {at.patience} 个记录步",
+            f"（阈值 {limit:g}），持续 {looks} 个记录步",
         ),
         advice=Bilingual(
             "use ReLU-like activations, residual connections or normalisation between the layers",
             "在层间使用 ReLU 类激活、残差连接或归一化",
         ),
-        severity=Severity.NOTE if adaptive else None,
+        severity=severity,
         steps=(since, known_at),
         known_at=known_at,
         evidence=(
@@ -127,6 +149,20 @@ CASES = (
         weight__l2=_constant([1.0] * 4),
         training=Training(number=0, steps=10, optimizers=("Adam",)),
     ),
+    fires(
+        "from the start on, less is enough",
+        places=_layers(4),
+        grad__l2=_constant([1e-3, 1e-2, 1e-1, 1.0]),
+        weight__l2=_constant([1.0] * 4),
+    ),
+    fires(
+        "from the start on, and long, with an adaptive optimizer",
+        severity=Severity.WARNING,
+        places=_layers(4),
+        grad__l2=_constant([1e-3, 1e-2, 1e-1, 1.0], 30),
+        weight__l2=_constant([1.0] * 4, 30),
+        training=Training(number=0, steps=30, optimizers=("Adam",)),
+    ),
     silent(
         "one step short",
         places=_layers(4),
@@ -136,7 +172,7 @@ CASES = (
     silent(
         "just above the share",
         places=_layers(4),
-        grad__l2=_constant([1.01e-4, 1e-2, 1e-1, 1.0]),
+        grad__l2=_constant([1.01e-3, 1e-2, 1e-1, 1.0]),
         weight__l2=_constant([1.0] * 4),
     ),
     silent(

@@ -5,9 +5,11 @@ Why it matters: they keep the random weights that they were made with, and all t
 How it decides: before the first step the weights of linear, convolutional or recurrent layers require no
     gradient, and have just the distribution that PyTorch makes layers with: uniform between -1 and 1 over
     the square root of the inputs, up to `edge` of that bound, with the deviation that belongs to it within
-    `slack`. The same goes for embeddings of `table` values or more with deviation 1 and mean 0. Layers with
-    a trained one of the same shape and size of weights are left out (a target or teacher network), and
-    adapters of low rank.
+    `slack`. The same goes for embeddings of `table` values or more with deviation 1 and mean 0, and, where
+    the program loaded no weights and nothing was trained before, for the usual initialisations of `drawn`
+    values or more: normal or uniform around zero, with the deviation of He, Glorot or LeCun, or 0.01 or
+    0.02. Layers with a trained one of the same shape and size of weights are left out (a target or teacher
+    network), and adapters of low rank.
 When it is wrong: random features and reservoirs on purpose.
 What to do: set `requires_grad` back to True for these layers, or load their trained weights before freezing
     them.
@@ -34,7 +36,7 @@ from unbug.detect.contract import (
     silent,
     threshold,
 )
-from unbug.detect.fresh import is_fresh
+from unbug.detect.fresh import is_drawn, is_fresh
 from unbug.detect.wired import layers
 
 
@@ -43,6 +45,7 @@ class Thresholds:
     edge: float = threshold(0.95, unit="of the bound", low=0.5, high=1.0, why="the largest of 64 and more")
     slack: float = threshold(0.1, unit="of the deviation", low=0.0, high=1.0, why="six times its noise")
     table: int = threshold(1000, unit="values", low=100, high=10**6, why="their deviation is 2 % sure")
+    drawn: int = threshold(256, unit="weights", low=64, high=10**6, why="tells tails apart from trained ones")
     elements: int = threshold(64, unit="weights", low=8, high=10**6, why="fewer say little on a distribution")
 
 
@@ -51,7 +54,7 @@ class Thresholds:
     "frozen-untrained-layers",
     chinese="冻结了未训练的层",
     diagnoses=("frozen-by-mistake",),
-    events=("layers",),
+    events=("layers", "checkpoint"),
     severity=Severity.WARNING,
     since="0.2",
     confidence=0.8,
@@ -60,10 +63,15 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     told = layers(window)
     weights = list((told.fields.get("weights") if told else None) or ())
     trained = [one for one in weights if one.get("trained")]
+    unloaded = window.training.number <= 0 and not any(
+        one.fields.get("action") == "loaded" for one in window.events("checkpoint")
+    )
     frozen = [
         one
         for one in weights
-        if one.get("requires_grad") is False and _fresh(one, at) and not _has_twin(one, trained)
+        if one.get("requires_grad") is False
+        and (_fresh(one, at) or (unloaded and is_drawn(one, elements=at.drawn)))
+        and not _has_twin(one, trained)
     ]
     frozen = [one for one in frozen if not _adapted(str(one["layer"]), trained)]
     if not frozen or not trained:
@@ -133,6 +141,20 @@ _HEAD = _weight("head", elements=320, std=0.07, trained=True, requires_grad=True
 CASES = (
     fires("a fresh layer", place="body", events=(_told(_weight("body"), _HEAD),)),
     silent("a trained one", events=(_told(_weight("body", std=0.09, absmax=0.31), _HEAD),)),
+    fires(
+        "drawn from a normal distribution, as transformers are made",
+        place="body",
+        events=(_told(_weight("body", std=0.02, absmax=0.072), _HEAD),),
+    ),
+    silent(
+        "the same, but weights were loaded",
+        events=(
+            _told(_weight("body", std=0.02, absmax=0.072), _HEAD),
+            event("checkpoint", step=-1, action="loaded", what="model"),
+        ),
+    ),
+    silent("of no usual deviation", events=(_told(_weight("body", std=0.05, absmax=0.18), _HEAD),)),
+    silent("heavier tails than are drawn", events=(_told(_weight("body", std=0.02, absmax=0.2), _HEAD),)),
     silent(
         "a target network",
         events=(_told(_weight("target"), _weight("online", trained=True, requires_grad=True)),),

@@ -3,10 +3,10 @@
 Why it matters: each step overshoots; the loss oscillates or diverges, and units are thrown where they die.
 How it decides: over all weights together, the 2-norm of the update is at least `update` times that of the
     weights on `patience` recorded steps in a row, while the gradient is of an ordinary size (else G102
-    speaks), and since then the loss has been above where it started. One update is enough if it is at least
-    `leap` times the weights and the loss behind it at least `worse` times what it was at the start; or if
-    nothing moves any more behind it: on `rest` recorded steps no update reaches `stuck`, and the loss stays
-    above `better` of what it was at the start.
+    speaks), and the median of `losses` losses behind it lies above where the loss started. One update is
+    enough if it is at least `leap` times the weights and the loss behind it at least `worse` times what it
+    was at the start; or if nothing moves any more behind it: on `rest` recorded steps no update reaches
+    `stuck`, and the loss stays above `better` of what it was at the start.
 When it is wrong: the first steps of weights that start at zero are left out, since they have no norm to
     compare with.
 What to do: lower the learning rate by 10 or more; a healthy update is about a thousandth of the weights.
@@ -48,6 +48,7 @@ class Thresholds:
         10.0, unit="times the first loss", low=1.0, high=1e9, why="batch noise is below 2"
     )
     gradient: float = threshold(100.0, unit="times the weights' norm", low=1, high=1e9, why="as in G102")
+    losses: int = threshold(3, unit="steps", low=1, high=100, why="single batches are noisy")
     rest: int = threshold(20, unit="recorded steps", low=2, high=1000, why="no unit came back to life")
     stuck: float = threshold(
         1e-4, unit="times the weights' norm", low=0.0, high=0.1, why="useful: about 1e-3"
@@ -115,8 +116,13 @@ def _long(update: Track, loss: Track, at: Thresholds) -> tuple[slice, int, float
     streak = first_streak(update.values >= at.update, at.patience)
     if streak is None:
         return None
-    worse = loss.steps[(loss.steps >= update.steps[streak.stop - 1]) & ~(loss.values <= loss.values[0])]
-    return (streak, int(worse[0]), at.update) if len(worse) else None
+    after = loss.steps >= update.steps[streak.stop - 1]
+    steps, values = loss.steps[after], loss.values[after]
+    for row in range(len(values)):
+        seen = values[max(row - at.losses + 1, 0) : row + 1]
+        if not np.isfinite(values[row]) or (len(seen) == at.losses and np.median(seen) > loss.values[0]):
+            return streak, int(steps[row]), at.update
+    return None
 
 
 def _leap(update: Track, loss: Track, at: Thresholds) -> tuple[slice, int, float] | None:
@@ -164,7 +170,7 @@ CASES = (
         places=_FC,
         weight__l2=_WEIGHT,
         update__ratio={"fc.weight": [0.1, 1.0, 1.0, 0.1]},
-        loss__value={"loss": [2.0, 2.0, 2.01, 2.0]},
+        loss__value={"loss": [2.0, 2.0, 2.01, 2.01, 2.01]},
     ),
     fires(
         "one leap, and nothing moves behind it",
