@@ -12,7 +12,7 @@ from unbug.hooks.contract import Frame, Listener, LossCall, Nap
 if TYPE_CHECKING:
     from unbug.hooks.cells import cell_name, named_cells
     from unbug.hooks.children import child_environment, when_torch_loads
-    from unbug.hooks.frames import user_frame, waits_for_input
+    from unbug.hooks.frames import user_frame, user_scopes, waits_for_input
     from unbug.hooks.heap import living
     from unbug.hooks.hub import Hub
     from unbug.hooks.interrupts import from_signal
@@ -85,6 +85,7 @@ _HOMES = {
     "self_test": "shims",
     "tensor_number": "values",
     "user_frame": "frames",
+    "user_scopes": "frames",
     "waits_for_input": "frames",
     "when_torch_loads": "children",
 }

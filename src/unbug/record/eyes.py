@@ -14,6 +14,7 @@ from unbug.record.inputs import Features, feature_sums
 from unbug.record.kept_batches import KeptBatches
 from unbug.record.loaders import loader_facts
 from unbug.record.outputs import Outputs
+from unbug.record.repeats import Repeats
 from unbug.record.rows_seen import RowsSeen, Stream, row_hashes
 from unbug.record.sides import Sides
 from unbug.record.sight import TOLD_AT, Sight
@@ -41,6 +42,7 @@ class Eyes:
         self.steps = StepEyes(core, self._sight)
         self.kept = KeptBatches(core)
         self.sides = Sides(core)
+        self._repeats = Repeats(core)
         self._answers = Answers(core, self.sides)
         self._outputs = Outputs(core)
         self._barren = Barren(core)
@@ -102,6 +104,8 @@ class Eyes:
     ) -> None:
         """A root module is given its input, with gradients (`grad`) or surely in an evaluation."""
         self._sight.safely("given", lambda: self.sides.given(root, args, kwargs, grad=grad, first=first))
+        if grad and first:
+            self._sight.safely("repeats", lambda: self._repeats.given(args, kwargs))
 
     def left(self, output: Any) -> None:
         """The root module that was given its input last gave its output."""
@@ -110,6 +114,7 @@ class Eyes:
     def backward(self, losses: tuple[torch.Tensor, ...]) -> None:
         """Backward, or a call for gradients, begins at these."""
         self._sight.safely("given", lambda: self.sides.backward(losses))
+        self._sight.safely("repeats", self._repeats.backward)
 
     def answered(self, output: Any) -> None:
         """A root module gave its output in an evaluation."""

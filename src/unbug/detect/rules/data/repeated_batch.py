@@ -4,7 +4,11 @@ Why it matters: the model learns these examples by heart and sees nothing of the
     excellent.
 How it decides: over at least `batches` recorded training batches the loader gave only rows that it had given
     before, at most a `part` of its data set in all, and each at least `batches` times. Without a loader: each
-    batch is the same rows, and they are a slice of a tensor that is `slice` times as long.
+    batch is the same rows, and they are a slice of a tensor that is `slice` times as long; or the program
+    makes it anew at each of at least `batches` recorded steps out of a table or a list in one of its
+    variables that holds `slice` times as many, and no variable keeps just these rows. An input that changes
+    by noise is seen by the variable that holds it without the noise. Batches in which all rows are alike are
+    another fault.
 When it is wrong: overfitting one batch on purpose, to test a model.
 What to do: iterate over the loader (`for batch in loader`) in place of `next(iter(loader))`, and draw the
     indices of a batch inside the loop.
@@ -49,13 +53,13 @@ class Thresholds:
     "repeated-batch",
     chinese="批次总是相同",
     diagnoses=("repeated-batch",),
-    events=("sampling", "loader", "given", "loss_call"),
+    events=("sampling", "loader", "given", "repeated", "loss_call"),
     severity=Severity.ERROR,
     since="0.3",
     confidence=0.93,
 )
 def find(window: Window, at: Thresholds) -> Iterator[Finding]:
-    found = _of_loader(window, at) or _of_slice(window, at)
+    found = _of_loader(window, at) or _of_variables(window, at) or _of_slice(window, at)
     if found is None:
         return
     step, rows, whole, times, error = found
@@ -113,10 +117,36 @@ def _of_slice(window: Window, at: Thresholds) -> tuple[int, int, int, int, bool]
     for step, fields in given(window, "train"):
         rows, looked = int(fields.get("distinct_rows") or 0), int(fields.get("batches_looked_at") or 0)
         whole = int(fields.get("storage_rows") or 0)
+        if int(fields.get("batches_of_one_row") or 0) >= looked > 0:
+            continue
         same = rows > 1 and int(fields.get("rows_looked_at") or 0) == looked * rows
         if same and looked >= 2 * at.batches and whole >= at.slice * rows and rows <= 256:
             return step, rows, whole, looked, False
     return None
+
+
+def _of_variables(window: Window, at: Thresholds) -> tuple[int, int, int, int, bool] | None:
+    for seen in window.events("repeated"):
+        fields = seen.fields
+        rows, whole = int(fields.get("rows") or 0), int(fields.get("whole") or 0)
+        looked, fresh = int(fields.get("looked_at") or 0), int(fields.get("fresh") or 0)
+        if fields.get("held") or looked < at.batches or fresh < looked - 1 or whole < at.slice * rows:
+            continue
+        return max(seen.step, 0), rows, whole, looked, False
+    return None
+
+
+def _repeated(**fields: object) -> Event:
+    told = {
+        "rows": 32,
+        "looked_at": 20,
+        "fresh": 19,
+        "whole": 1400,
+        "held": False,
+        "set": "x",
+        "variable": "",
+    }
+    return event("repeated", step=20, **(told | fields))
 
 
 def _sampling(rows: int, looked: int, *, step: int = 20) -> Event:
@@ -150,6 +180,11 @@ CASES = (
             ),
         ),
     ),
+    fires("picked anew out of a table", severity=Severity.WARNING, events=(_repeated(),)),
+    fires("a hidden batch behind noise", events=(_repeated(variable="clean"),)),
+    silent("a few examples that a variable keeps", events=(_repeated(held=True),)),
+    silent("the same object at each step", events=(_repeated(fresh=0),)),
+    silent("most of what there is", events=(_repeated(rows=400),)),
     silent("one batch short", events=(_LOADER, _sampling(32, 9))),
     silent(
         "the whole data set is one batch",
