@@ -75,7 +75,35 @@ def generator_and_judge() -> None:
     _compete()
 
 
+def cut_inside_a_closure() -> None:
+    """As Lightning trains: forward and backward run inside the step."""
+    x, y = blobs()
+    encoder, head = nn.Sequential(nn.Linear(8, 16), nn.ReLU()), nn.Linear(16, 4)
+    model = nn.ModuleDict({"encoder": encoder, "head": head})
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = model
+
+        def forward(self, rows: torch.Tensor) -> torch.Tensor:
+            return head(encoder(rows).detach())
+
+    net = Net()
+    for part in torch.randint(0, len(x), (12, 32)):
+
+        def closure(part: torch.Tensor = part) -> torch.Tensor:
+            optimizer.zero_grad()
+            loss = F.cross_entropy(net(x[part]), y[part])
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+
+
 SICK = {
+    cut_inside_a_closure: "M103",
     accuracy_in_training_mode: "T140",
     judge_is_never_cleared: "T101",
     generator_is_never_stepped: "T141",

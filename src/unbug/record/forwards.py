@@ -63,7 +63,8 @@ class Forwards:
             core.letters.add("F")
             if not progress.open:
                 progress.begin_window()
-            if root.training is None and core.trainings.of_root(root) is None:
+            known = root.training is not None or core.trainings.of_root(root) is not None
+            if not known or (core.current is not None and core.current.looks is None):  # a closure's first
                 core.watch_modules(count < _FIRST_PASSES and bool(root.parameters))
             elif core.current is not None and core.current.looks is not None:
                 core.watch_modules(core.current.looks.wants_modules)
@@ -173,7 +174,8 @@ class Forwards:
                 if tensor is not None:
                     current.looks.module_output(module, tensor, micro)
             return
-        if root.training is None and core.first.saw(module, output):
+        unnamed = root.training is None or (current is not None and current.looks is None)
+        if unnamed and core.first.saw(module, output):
             self._early(module, output, micro)
 
     def _early(self, module: torch.nn.Module, output: Any, micro: int) -> None:
