@@ -47,6 +47,7 @@ demo: $(READY) ## train a small network with a planted fault, see what unbug fin
 	@printf '\nThe run lies in %s/, its report in %s/report.html: open it in a browser.\n' $(DEMO) $(DEMO)
 
 test: $(READY) ## all tests
+	@$(BIN)/python -m compileall -q src/unbug # as installed packages are; else each process that a test starts does it
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 check: $(READY) ## everything that must hold besides the tests: format, lint, types, imports, generated files, docs
