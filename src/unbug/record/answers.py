@@ -85,6 +85,7 @@ class _Site:
     association: Association | None = None
     labels: dict[int, float] = field(default_factory=dict)
     again: int = 0
+    twice: int = 0
     otherwise: int = 0
     function: str = ""
     file: str = ""
@@ -172,6 +173,7 @@ class Answers:
         """Examples and their labels, row by row."""
         if looked.hashes is not None:
             known = site.labels
+            site.twice += len(looked.hashes) - len(np.unique(looked.hashes))
             for row, label in zip(looked.hashes.tolist(), plain.tolist(), strict=False):
                 before = known.get(row)
                 if before is None:
@@ -218,6 +220,7 @@ class Answers:
             "target_nonfinite": site.nonfinite,
             "rows_again": site.again,
             "rows_otherwise": site.otherwise,
+            "rows_twice": site.twice,
             "batch_means": [[_short(mean), _short(std), count] for mean, std, count in site.means],
             **site.target.fields("target"),
             **site.first.fields("first_output"),

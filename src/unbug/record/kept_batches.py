@@ -19,6 +19,7 @@ from unbug.record.kept_links import KeptLoss, Link, find_link
 from unbug.record.kept_models import KeptBatch, KeptModel, next_told
 from unbug.record.kept_tree import NotKept, copied, mapped, size_bytes, tensors_in
 from unbug.record.made_by import made_by
+from unbug.record.near_targets import tell_targets
 from unbug.record.sight import TOLD_AT
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class KeptBatches:
         self._pending: _Pending | None = None
         self._links: dict[tuple[int, str, int, tuple[int, ...]], Link | None] = {}
         self._loaded: int | None = None
-        self._labels: torch.Tensor | None = None
+        self._beside: tuple[torch.Tensor, ...] = ()
 
     @property
     def waits(self) -> bool:
@@ -89,13 +90,9 @@ class KeptBatches:
         """A data loader delivered. Of an evaluation's batch the labels are kept until the next one."""
         first = next(tensors_in(batch), None)
         self._loaded = len(first[1]) if first is not None and first[1].dim() else None
-        self._labels = None
+        self._beside = ()
         if not grad and self.is_on and self._loaded is not None:
-            whole = [
-                one for _, one in tensors_in(batch)
-                if one.dim() == 1 and len(one) == self._loaded and one.dtype in _WHOLE_NUMBERS and one.is_cpu
-            ]  # fmt: skip
-            self._labels = whole[0].detach() if len(whole) == 1 else None
+            self._beside = tuple(one.detach() for _, one in tensors_in(batch) if one.dim() in (1, 2))
 
     def given(
         self, root: Root, module: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any],
@@ -135,9 +132,11 @@ class KeptBatches:
         pending.batch.output_shapes = tuple(tuple(tensor.shape) for _, tensor in outputs)
         inside = pending.inside
         if inside is not None:
+            counts = not torch.is_grad_enabled()  # in an evaluation no output has a gradient
             scalars = [
                 path for path, one in tensors_in(output)
-                if one.numel() == 1 and one.requires_grad and torch.equal(one.detach(), inside.value.detach())
+                if one.numel() == 1 and (one.requires_grad or counts)
+                and torch.equal(one.detach(), inside.value.detach())
             ]  # fmt: skip
             pending.batch.loss = self._inner(inside, scalars[0]) if scalars else None
             self._pending = None
@@ -212,9 +211,8 @@ class KeptBatches:
             kept_args, kept_kwargs, self._core.position()[1], module.training, rows, longest, self._loaded
         )
         if evaluates:
-            labels = self._labels
-            if labels is not None and len(labels) == longest:
-                batch.labels = labels[: rows or longest].clone()
+            if rows is None:
+                tell_targets(batch, given, self._beside)
             model.evaluated.append(batch)
             model.held_bytes += size_bytes(given)
         else:

@@ -37,7 +37,8 @@ class KeptBatch:
         rows: Of a batch of `longest` rows only so many were kept; None if all were.
         loader_rows: Examples that a data loader had put together for it; None if none did.
         losses: How many losses were computed before the model was called again.
-        labels: One whole number for each example that the loader gave with them, in an evaluation.
+        labels: One whole number for each example that came with them in an evaluation; or `wanted`, numbers.
+        told_by: Where these come from, `loader` or `names` of the program; empty where a loss was computed.
     """
 
     args: tuple[Any, ...]
@@ -51,6 +52,8 @@ class KeptBatch:
     loss: KeptLoss | None = None
     losses: int = 0
     labels: torch.Tensor | None = None
+    wanted: torch.Tensor | None = None
+    told_by: str = ""
 
 
 @dataclass(slots=True, eq=False)

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import programs
 
-OURS = ("M120", "M121", "M122", "M123", "D120", "D121", "D122", "T120")
+OURS = ("M120", "M121", "M122", "M123", "D120", "D121", "D122", "D130", "D131", "D132", "T120")
 
 
 def found(program, folder):

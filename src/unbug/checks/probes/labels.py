@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from unbug.checks.probes.contract import Clock, NotPossible
-from unbug.checks.probes.rows import Rows, nearest, rows_of, scaled
+from unbug.checks.probes.rows import Rows, nearest, rows_of, scaled, structure
 from unbug.checks.probes.subject import Subject
 from unbug.record import KeptBatch
 
@@ -46,7 +46,7 @@ def labels(subject: Subject, clock: Clock) -> dict[str, Any]:
     table = scaled(rows.values, rows.values)
     found: dict[str, Any] = {"rows": len(rows), "pure_batches": rows.pure_batches, "again": rows.again}
     index, apart = nearest(table, table, _NEIGHBOURS, clock, same=True)
-    found["structure"], found["apart"] = _structure(table), float(np.median(apart[:, 0]))
+    found["structure"], found["apart"] = structure(table), float(np.median(apart[:, 0]))
     if rows.labels is None:
         if rows.numbers is None:
             raise NotPossible("the targets are neither classes nor numbers")
@@ -162,17 +162,6 @@ def _model(subject: Subject, batches: list[KeptBatch], clock: Clock, prefix: str
         if variance > 0:
             found[f"{prefix}model_explains"] = 1 - float(torch.cat(squares).mean()) / variance
     return found
-
-
-def _structure(table: NDArray[np.float64]) -> float:
-    """Effective number of independent columns over what unrelated columns would have; 1 if unrelated."""
-    columns = table[:, table.std(0) > 0][:, :256]
-    rows, count = columns.shape
-    if count < 2:
-        return 1.0
-    values = np.linalg.svd(columns / np.sqrt(rows), compute_uv=False) ** 2
-    effective = float(values.sum() ** 2 / (values * values).sum())
-    return float(effective / (count * rows / (count + rows)))
 
 
 def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:

@@ -13,7 +13,7 @@ from unbug.checks.probes.contract import Clock, NotPossible
 from unbug.checks.probes.subject import main_input
 from unbug.record import KeptBatch
 
-__all__ = ["Rows", "nearest", "rows_of", "scaled"]
+__all__ = ["Rows", "nearest", "rows_of", "scaled", "structure"]
 
 Floats = NDArray[np.float64]
 _ALIKE_COLUMNS, _ALIKE, _FLOOR = 16, 10.0, 0.5
@@ -160,3 +160,14 @@ def nearest(
         found.append(index)
         apart.append(np.sqrt(np.maximum(np.take_along_axis(squares, index, 1), 0.0)))
     return np.concatenate(found), np.concatenate(apart)
+
+
+def structure(table: Floats) -> float:
+    """Effective number of independent columns over what unrelated columns would have; 1 if unrelated."""
+    columns = table[:, table.std(0) > 0][:, :256]
+    rows, count = columns.shape
+    if count < 2:
+        return 1.0
+    values = np.linalg.svd(columns / np.sqrt(rows), compute_uv=False) ** 2
+    effective = float(values.sum() ** 2 / (values * values).sum())
+    return float(effective / (count * rows / (count + rows)))

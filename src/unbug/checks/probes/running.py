@@ -18,6 +18,7 @@ from unbug.checks.probes.one_batch import one_batch
 from unbug.checks.probes.order import order
 from unbug.checks.probes.other_examples import other_examples
 from unbug.checks.probes.subject import Subject
+from unbug.checks.probes.targets import targets
 from unbug.checks.probes.untouched import untouched
 from unbug.record import KeptBatches, KeptModel
 
@@ -29,6 +30,7 @@ PROBES: Mapping[str, Probe] = {
     "order": order,
     "modes": modes,
     "labels": labels,
+    "targets": targets,
     "neighbours": neighbours,
     "one-batch": one_batch,
 }

@@ -134,8 +134,8 @@ def _constant(fields: Fields, at: Thresholds) -> tuple[Bilingual, Severity | Non
 def _unlike(fields: Fields, at: Thresholds) -> Bilingual | None:
     same, other = int(fields.get("rows_again") or 0), int(fields.get("rows_otherwise") or 0)
     counts = numbers(fields, "counts")
-    if same + other < at.again:
-        return None
+    if same + other < at.again or fields.get("rows_twice") == 0:
+        return None  # rows that differ within a batch are examples, which D130 follows
     if int(fields.get("classes") or 0):
         if not counts.sum() > 0:
             return None
@@ -178,6 +178,12 @@ CASES = (
         events=(
             event("answers", classes=0, rows_again=15, rows_otherwise=301),
             event("loss_call", function="mse_loss", file="t.py", line=9, calls=1),
+        ),
+    ),
+    silent(
+        "examples with changing labels: D130 speaks",
+        events=(
+            event("answers", classes=2, rows_again=60, rows_otherwise=40, counts=[50, 50], rows_twice=0),
         ),
     ),
     silent("targets that are made anew (reinforcement)", events=(event("answers", rows_otherwise=301),)),

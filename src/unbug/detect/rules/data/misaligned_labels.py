@@ -8,6 +8,7 @@ How it decides: a probe at the end of the program compares the label of each kep
     chance, yet not with the nearest examples of training. Without that it is a warning if the inputs have a
     structure (`structure` or less of the independent columns that unrelated ones have), rows come again,
     and the model, after all training, is hardly better than the most frequent class; else a note.
+    Silent where D131 can be asked, which compares with chance in more views.
 When it is wrong: inputs whose distance says nothing about their class (parities, raw waveforms), of which
     the model learnt nothing for another reason; actions drawn at random.
 What to do: shuffle, sort and filter inputs and labels together, with one index; look at a few pairs by eye.
@@ -67,6 +68,8 @@ class Thresholds:
     confidence=0.95,
 )
 def find(window: Window, at: Thresholds) -> Iterator[Finding]:
+    if any(found.get("errors") is not None for _, found in probed(window, "targets")):
+        return  # D131 speaks, from more views
     for step, found in probed(window, "labels"):
         rows, chance = int(found.get("rows") or 0), found.get("chance")
         if rows < at.rows or (found.get("pure_batches") or 0) > 0.5:
