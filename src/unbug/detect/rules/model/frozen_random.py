@@ -9,7 +9,8 @@ How it decides: before the first step the weights of linear, convolutional or re
     the program loaded no weights and nothing was trained before, for the usual initialisations of `drawn`
     values or more: normal or uniform around zero, with the deviation of He, Glorot or LeCun, or 0.01 or
     0.02. Layers with a trained one of the same shape and size of weights are left out (a target or teacher
-    network), and adapters of low rank.
+    network), and adapters of low rank; so are those that had a gradient in the same step: two networks that
+    are trained in turn are frozen in turn.
 When it is wrong: random features and reservoirs on purpose.
 What to do: set `requires_grad` back to True for these layers, or load their trained weights before freezing
     them.
@@ -25,6 +26,7 @@ from unbug.detect.contract import (
     Bilingual,
     Event,
     Finding,
+    Place,
     Severity,
     Window,
     covering_place,
@@ -54,6 +56,7 @@ class Thresholds:
     "frozen-untrained-layers",
     chinese="冻结了未训练的层",
     diagnoses=("frozen-by-mistake",),
+    reads=("grad.count",),
     events=("layers", "checkpoint"),
     severity=Severity.WARNING,
     since="0.2",
@@ -74,6 +77,9 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         and not _has_twin(one, trained)
     ]
     frozen = [one for one in frozen if not _adapted(str(one["layer"]), trained)]
+    until = max(told.step, 0) if told is not None else 0
+    in_turn = {track.place for track in window.read("grad.count") if track.steps[0] <= until}
+    frozen = [one for one in frozen if str(one["place"]) not in in_turn]
     if not frozen or not trained:
         return
     paths = [str(one["place"]) for one in frozen]
@@ -166,6 +172,12 @@ CASES = (
     ),
     silent(
         "an adapter beside it", events=(_told(_weight("fc"), _weight("fc.lora_a", trained=True, fan_in=8)),)
+    ),
+    silent(
+        "frozen while the other network steps",
+        places=(Place(path="body.weight", kind="parameter", shape=(32, 64), order=0),),
+        events=(_told(_weight("body"), _HEAD),),
+        grad__count={"body.weight": [2048.0]},
     ),
     silent("few weights", events=(_told(_weight("body", elements=63), _HEAD),)),
     silent("all are trained", events=(_told(_HEAD),)),

@@ -5,10 +5,12 @@ How it decides: over all weights together, the 2-norm of the update is at least 
     weights on `patience` recorded steps in a row, while the gradient is of an ordinary size (else G102
     speaks), and the median of `losses` losses behind it lies above where the loss started. One update is
     enough if it is at least `leap` times the weights and the loss behind it at least `worse` times what it
-    was at the start; or if nothing moves any more behind it: on `rest` recorded steps no update reaches
-    `stuck`, and the loss stays above `better` of what it was at the start.
-When it is wrong: the first steps of weights that start at zero are left out, since they have no norm to
-    compare with.
+    was at the start; or if it is at least `far` times the weights, and the median of the five losses behind
+    it at least `raised` times; or if nothing moves any more behind it: on `rest` recorded steps no update
+    reaches `stuck`, and the loss stays above `better` of what it was at the start.
+When it is wrong: updates that are long beside weights that have shrunk to `shrunk` of themselves before are
+    left out: something else, as weight decay, shrank them. So are the first steps of weights that start at
+    zero, since they have no norm to compare with.
 What to do: lower the learning rate by 10 or more; a healthy update is about a thousandth of the weights.
 Source: the usual 1e-3 is folklore (Karpathy, CS231n notes); both numbers are ours, see
     `docs/explanation/thresholds.md`.
@@ -32,6 +34,7 @@ from unbug.detect.contract import (
     silent,
     threshold,
     total_ratio,
+    weight_growth,
 )
 from unbug.numerics import first_streak
 
@@ -47,6 +50,11 @@ class Thresholds:
     worse: float = threshold(
         10.0, unit="times the first loss", low=1.0, high=1e9, why="batch noise is below 2"
     )
+    far: float = threshold(10.0, unit="times the weights' norm", low=1.0, high=1e6, why="all else is lost")
+    raised: float = threshold(
+        1.5, unit="times the first loss", low=1.0, high=1e9, why="of five it is no noise"
+    )
+    shrunk: float = threshold(0.3, unit="of the first norm", low=0.0, high=1.0, why="healthy: above 0.9")
     gradient: float = threshold(100.0, unit="times the weights' norm", low=1, high=1e9, why="as in G102")
     losses: int = threshold(3, unit="steps", low=1, high=100, why="single batches are noisy")
     rest: int = threshold(20, unit="recorded steps", low=2, high=1000, why="no unit came back to life")
@@ -76,7 +84,17 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         return
     if _gradient_was_first(update, gradient, at) or not np.isfinite(loss.values[0]):
         return
-    ways = (_long(update, loss, at), _leap(update, loss, at), _stuck(update, loss, at))
+    norm, first = weight_growth(window), np.flatnonzero(update.values >= min(at.update, at.leap))
+    if norm is not None and len(first):
+        before = norm.before(int(update.steps[first[0]]) + 1)
+        if len(before) and before.values[-1] <= at.shrunk:
+            return
+    ways = (
+        _long(update, loss, at),
+        _leap(update, loss, at),
+        _stuck(update, loss, at),
+        _far(update, loss, at),
+    )
     found = [one for one in ways if one is not None]
     if not found:
         return
@@ -135,6 +153,18 @@ def _leap(update: Track, loss: Track, at: Thresholds) -> tuple[slice, int, float
     return (slice(row, row + 1), int(worse[0]), at.leap) if len(worse) else None
 
 
+def _far(update: Track, loss: Track, at: Thresholds) -> tuple[slice, int, float] | None:
+    """One update that left all behind, and the fifth of the losses behind it, which lie higher."""
+    rows = np.flatnonzero(update.values >= at.far)
+    if not len(rows):
+        return None
+    row = int(rows[0])
+    behind = np.flatnonzero(loss.steps > update.steps[row])[:5]
+    if len(behind) < 5 or not np.median(loss.values[behind]) >= at.raised * loss.values[0] > 0:
+        return None
+    return slice(row, row + 1), int(loss.steps[behind[-1]]), at.far
+
+
 def _stuck(update: Track, loss: Track, at: Thresholds) -> tuple[slice, int, float] | None:
     """One update that threw the weights away, and the step by which nothing had moved since."""
     rows = np.flatnonzero(update.values >= at.leap)
@@ -179,6 +209,28 @@ CASES = (
         weight__l2={"fc.weight": [1.0] * 21},
         update__ratio={"fc.weight": [3.0] + [0.0] * 20},
         loss__value={"loss": [2.0] + [1.6] * 20},
+    ),
+    fires(
+        "far away, and the loss is higher there",
+        place="optimizer",
+        places=_FC,
+        weight__l2={"fc.weight": [1.0] * 6},
+        update__ratio={"fc.weight": [10.0] + [0.1] * 5},
+        loss__value={"loss": [2.0] + [3.0] * 5},
+    ),
+    silent(
+        "far away, and it is no higher",
+        places=_FC,
+        weight__l2={"fc.weight": [1.0] * 6},
+        update__ratio={"fc.weight": [10.0] + [0.1] * 5},
+        loss__value={"loss": [2.0] + [2.9] * 5},
+    ),
+    silent(
+        "weights that decay shrank before",
+        places=_FC,
+        weight__l2={"fc.weight": [1.0, 0.3, 0.1, 0.1, 0.1, 0.1]},
+        update__ratio={"fc.weight": [0.1, 1.0, 1.0, 1.0, 1.0, 1.0]},
+        loss__value={"loss": [2.0] + [2.1] * 5},
     ),
     silent(
         "one leap, and it goes on",
