@@ -192,7 +192,9 @@ def test_a_batch_that_was_scaled_by_itself():
 
 def test_padding_is_a_run_at_the_ends():
     rows = torch.tensor([[5, 3, 2, 0, 0], [4, 2, 6, 7, 0], [3, 1, 5, 2, 8]])
-    assert tokens_of(rows) == {"tokens": 15, "padding": 0, "padded": 3, "side": "right"}
+    told = tokens_of(rows)
+    assert (told.pop("counts") == rows.reshape(-1).bincount().numpy()).all()
+    assert told == {"tokens": 15, "padding": 0, "padded": 3, "side": "right", "width": 5}
     assert tokens_of(rows.flip(1))["side"] == "left"
     assert tokens_of(torch.randint(0, 9, (50, 6)))["padded"] == 0
     assert tokens_of(torch.zeros(3, 3, dtype=torch.long)) is tokens_of(torch.randn(3, 8)) is None

@@ -14,7 +14,7 @@ from unbug.record.tensors import reason_unseen
 
 __all__ = ["Columns", "distinct_of", "readable", "scaling_of", "sums_of", "table_of", "tokens_of"]
 
-_ELEMENTS, _MOST_CHANNELS, _MOST_TOKENS, _DISTINCT = 65_536, 64, 1_000_000, 4096
+_ELEMENTS, _MOST_CHANNELS, _MOST_TOKENS, _DISTINCT, _COUNTED = 65_536, 64, 1_000_000, 4096, 256
 _EXACT = 1e-3
 
 Columns = NDArray[np.float64]
@@ -99,7 +99,8 @@ def tokens_of(tensor: torch.Tensor) -> dict[str, Any] | None:
     if low < 0 or high > _MOST_TOKENS or values.shape[1] < 4:
         return None
     # Filling up is a run of one number at the end (or the start) of rows of several lengths.
-    found: dict[str, Any] = {"tokens": values.size, "padding": None, "padded": 0}
+    found: dict[str, Any] = {"tokens": values.size, "padding": None, "padded": 0, "width": values.shape[1]}
+    found["counts"] = np.bincount(values.reshape(-1)) if high < _COUNTED else None
     for edge, side in ((values[:, ::-1], "right"), (values, "left")):
         ids, counts = np.unique(edge[:, 0], return_counts=True)
         padding = int(ids[counts.argmax()])

@@ -267,5 +267,15 @@ class Sides:
 def _merge_tokens(known: dict[str, Any], told: dict[str, Any]) -> None:
     known["count"] = known.get("count", 0) + told["tokens"]
     known["padded"] = known.get("padded", 0) + told["padded"]
+    known["width"] = max(known.get("width", 0), told["width"])
+    counts, before = told["counts"], known.get("counts", [])
+    if counts is not None and before is not None:
+        size = max(len(counts), len(before))
+        whole = np.zeros(size, np.int64)
+        whole[: len(before)] += np.asarray(before, np.int64)
+        whole[: len(counts)] += counts
+        known["counts"] = whole.tolist()
+    else:
+        known["counts"] = None
     if told["padding"] is not None:
         known["padding"], known["side"] = told["padding"], told["side"]

@@ -5,7 +5,7 @@ How it decides: rows are the same, bit for bit. Either batches of an evaluation 
     and others, with at least `share` and at most 98 % of the training's in all; or one set of fewer than
     `part` as many examples as the training has is evaluated, all of which were trained on, and nothing else
     is evaluated. Passes over the whole training set, over batches just trained on, or beside a set of new
-    examples are not told; nor are inputs of few values, which are the same by chance.
+    examples are not told; nor are inputs of few values in short rows, which are the same by chance.
     Where all of them were trained on, and the line that they come from does not call them validation or test,
     it may be training accuracy: a note.
 When it is wrong: a fixed part of the training set that is evaluated on purpose, under such a name.
@@ -16,6 +16,7 @@ Source: Kapoor and Narayanan 2023, "Leakage and the reproducibility crisis", typ
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import log2, prod
 
 from unbug.detect.contract import (
     Bilingual,
@@ -35,7 +36,7 @@ from unbug.detect.contract import (
 from unbug.detect.dataline import data_line
 from unbug.detect.given import Fields, given
 
-_NEW = re.compile(r"(?i)val(?!ue)|test|eval|held|holdout|unseen|_te\b|_dev\b")
+_NEW = re.compile(r"(?i)val(?!ue)|test|eval|held|holdout|unseen|_te\b|\b[xy]te\b|_dev\b")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,15 @@ class Thresholds:
     )
     values: int = threshold(
         50, unit="different values", low=2, high=10**4, why="fewer make equal rows by chance"
+    )
+    few_values: int = threshold(
+        8, unit="different values", low=2, high=10**4, why="below, rows often stand for a few states"
+    )
+    bits: float = threshold(
+        40.0, unit="bits", low=8, high=10**6, why="sets of a million rows have no two alike by chance"
+    )
+    bits_of_all: float = threshold(
+        24.0, unit="bits", low=8, high=10**6, why="that all rows are in both by chance takes a small space"
     )
 
 
@@ -125,8 +135,8 @@ def _claims(window: Window, source: Source | None) -> bool:
 def _counts(fields: Fields, base: Fields, inside: int, outside: int, at: Thresholds) -> bool:
     """Whether the overlap is one that should not be."""
     trained, whole = int(base.get("distinct_rows") or 0), inside + outside
-    values = int(fields.get("distinct_values") or 0)
-    if inside < at.rows or values < at.values or whole >= trained:
+    bits = at.bits if outside else at.bits_of_all
+    if inside < at.rows or not _tells_apart(fields, at, bits) or whole >= trained:
         return False
     known = int(base.get("batches") or 0) == int(base.get("batches_looked_at") or 0)
     if not known and int(base.get("rows_looked_at") or 0) < 3 * trained:
@@ -141,6 +151,17 @@ def _counts(fields: Fields, base: Fields, inside: int, outside: int, at: Thresho
     steps = int(fields.get("steps_evaluated_at") or 0)
     same_set = int(fields.get("rows_looked_at") or 0) >= 0.9 * whole * max(steps, 1)
     return not outside and (steps >= 2 or inside >= 50) and same_set and whole <= at.part * trained
+
+
+def _tells_apart(fields: Fields, at: Thresholds, bits: float) -> bool:
+    """Whether rows are too rich to be the same by chance: numbers of many values, or long rows of some."""
+    values, width = int(fields.get("distinct_values") or 0), prod(fields.get("shape") or (0,))
+    counts = fields.get("token_counts")
+    if counts and not values:
+        values, width = sum(count > 0 for count in counts), int(fields.get("token_width") or 0)
+    elif values >= at.values or values < at.few_values:
+        return values >= at.values
+    return values > 1 and width * log2(values) >= bits
 
 
 def _sides(trained: int, inside: int, outside: int, **more: object) -> tuple[Event, ...]:
@@ -183,6 +204,30 @@ CASES = (
                 batches_looked_at=20,
             ),
             _sides(800, 60, 140, batches_partly_in_training=4)[1],
+        ),
+    ),
+    fires(
+        "long rows of tokens",
+        events=_sides(
+            800,
+            60,
+            140,
+            batches_partly_in_training=4,
+            distinct_values=0,
+            token_counts=[9] * 20,
+            token_width=12,
+        ),
+    ),
+    silent(
+        "short rows of tokens",
+        events=_sides(
+            800,
+            60,
+            140,
+            batches_partly_in_training=4,
+            distinct_values=0,
+            token_counts=[9] * 20,
+            token_width=6,
         ),
     ),
     silent("few values", events=_sides(800, 60, 140, batches_partly_in_training=4, distinct_values=2)),
