@@ -54,6 +54,7 @@ __all__ = [
     "self_test",
     "tensor_number",
     "user_frame",
+    "user_scopes",
     "waits_for_input",
     "when_torch_loads",
 ]

@@ -17,6 +17,7 @@ Source: Karpathy 2019, "A Recipe for Training Neural Networks", on what loss cur
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from unbug.detect.contract import (
     Bilingual,
@@ -136,8 +137,8 @@ def _of_variables(window: Window, at: Thresholds) -> tuple[int, int, int, int, b
     return None
 
 
-def _repeated(**fields: object) -> Event:
-    told = {
+def _repeated(**fields: Any) -> Event:
+    told: dict[str, Any] = {
         "rows": 32,
         "looked_at": 20,
         "fresh": 19,
