@@ -28,6 +28,10 @@ OF_ANY_RANK = frozenset({"end", "hang"})
 OF_THE_RUN = frozenset({"end"})
 """Events that concern the run: rules see them in its last training, so that they are told once."""
 
+MOST_SHARED = 512
+"""Rows of a series of which arrays are shared with others."""
+_SHARED = ("training", "step", "micro", "phase", "t_ns", "user_step", "attempt", "rank")
+
 
 def windows(
     reader: Reader,
@@ -70,6 +74,7 @@ class _Recorded:
         self._seen: tuple[Event, ...] | None = None
         self._by_name: dict[str, list[Series]] | None = None
         self._by_place: dict[tuple[str, Place, str], Series] = {}
+        self._alike: dict[tuple[str, bytes], NDArray[Any]] = {}
 
     def tracks(self, name: str, phase: Phase | None) -> Sequence[Track]:
         found = [self._track(series, self._points(series), None, phase) for series in self._series(name)]
@@ -125,8 +130,18 @@ class _Recorded:
         if series not in self._rows:
             if self._proceed is not None and not self._proceed():
                 raise StoppedError
-            self._rows[series] = self._reader.read(series, training=self._training.number)
+            points = self._reader.read(series, training=self._training.number)
+            self._rows[series] = self._sharing(points) if len(points.step) <= MOST_SHARED else points
         return self._rows[series]
+
+    def _sharing(self, points: Points) -> Points:
+        """The same rows, with arrays that other series have alike: a wide model has 100,000 short series of
+        the same steps."""
+        arrays = {name: getattr(points, name) for name in _SHARED}
+        kept = {
+            name: self._alike.setdefault((name, array.tobytes()), array) for name, array in arrays.items()
+        }
+        return dataclasses.replace(points, **kept)
 
     def _derived(self, count: Series, quantity: str, statistic: str) -> tuple[Points, NDArray[np.float64]]:
         """Compute a statistic at one place from the stored ones, which are written together, row by row."""
@@ -152,18 +167,22 @@ class _Recorded:
         keep = points.rank == RANK
         keep &= points.phase != Phase.EVAL if phase is None else points.phase == phase
         keep &= ~_repeated(points)
-        order = np.flatnonzero(keep)
-        order = order[np.lexsort((points.t_ns[order], points.micro[order], points.step[order]))]
+        steps, micros = points.step, points.micro
+        rows = points.values if values is None else values
+        if not keep.all() or not (steps[1:] > steps[:-1]).all():  # else a wide model's rows would be copied
+            order = np.flatnonzero(keep)
+            order = order[np.lexsort((points.t_ns[order], micros[order], steps[order]))]
+            steps, rows, micros = steps[order], rows[order], micros[order]
         return Track(
             name=name or series.name,
             where=series.place,
-            steps=points.step[order],
-            values=(points.values if values is None else values)[order],
+            steps=steps,
+            values=rows,
             statistic=series.statistic,
             unit=series.unit,
             sampled=series.sampled,
             training=self._training.number,
-            micros=points.micro[order],
+            micros=micros,
         )
 
 
@@ -194,6 +213,8 @@ def _lasting(events: list[Event]) -> list[Event]:
 def _repeated(points: Points) -> NDArray[np.bool_]:
     """Rows that a later attempt (the program was resumed) did again."""
     repeated = np.zeros(len(points.step), np.bool_)
+    if not len(repeated) or points.attempt.min() == points.attempt.max():
+        return repeated
     for attempt in np.unique(points.attempt)[1:]:
         again = points.step[points.attempt == attempt]
         repeated |= (points.attempt < attempt) & (points.step >= again.min())
