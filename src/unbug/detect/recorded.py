@@ -23,6 +23,8 @@ __all__ = ["windows"]
 
 RANK = 0
 """Of several ranks rules see the first one's rows; what differs between ranks is the business of K rules."""
+MOST_RANKS = 64
+"""With more of them, comparing takes longer than it is worth."""
 OF_ANY_RANK = frozenset({"end", "hang"})
 """Events that rules see of every rank: one process that ends or hangs stops all."""
 OF_THE_RUN = frozenset({"end"})
@@ -66,10 +68,16 @@ class _Recorded:
     """Rows of one training of a run; `last` if no other training follows it."""
 
     def __init__(
-        self, reader: Reader, training: Training, *, last: bool, proceed: Callable[[], bool] | None = None
+        self,
+        reader: Reader,
+        training: Training,
+        *,
+        last: bool,
+        proceed: Callable[[], bool] | None = None,
+        rank: int = RANK,
     ) -> None:
         self._reader, self._training, self._last = reader, training, last
-        self._proceed = proceed
+        self._proceed, self._rank = proceed, rank
         self._rows: dict[Series, Points] = {}
         self._seen: tuple[Event, ...] | None = None
         self._by_name: dict[str, list[Series]] | None = None
@@ -105,9 +113,21 @@ class _Recorded:
         return self._seen
 
     def _concerns(self, event: Event) -> bool:
-        return (event.rank == RANK or event.kind in OF_ANY_RANK) and (
+        return (event.rank == self._rank or event.kind in OF_ANY_RANK) and (
             self._last or event.kind not in OF_THE_RUN
         )
+
+    def ranks(self) -> Sequence[_Recorded]:
+        """What each rank recorded; the rows that were read already are shared."""
+        found = {int(rank) for series in self._series("loss.value") for rank in self._points(series).rank}
+        if len(found) < 2 or len(found) > MOST_RANKS:
+            return ()
+        return [self._of(rank) for rank in sorted(found)]
+
+    def _of(self, rank: int) -> _Recorded:
+        other = _Recorded(self._reader, self._training, last=self._last, proceed=self._proceed, rank=rank)
+        other._rows, other._by_name, other._by_place = self._rows, self._by_name, self._by_place
+        return other
 
     def places(self) -> Sequence[Place]:
         """Those that have rows, and those that were only named."""
@@ -164,7 +184,7 @@ class _Recorded:
         *,
         name: str = "",
     ) -> Track:
-        keep = points.rank == RANK
+        keep = points.rank == self._rank
         keep &= points.phase != Phase.EVAL if phase is None else points.phase == phase
         keep &= ~_repeated(points)
         steps, micros = points.step, points.micro

@@ -27,6 +27,10 @@ class Origin(Protocol):
 
     def places(self) -> Sequence[Place]: ...
 
+    def ranks(self) -> Sequence[Origin]:
+        """The same training as each rank recorded it, the first one included; none where it is alone."""
+        ...
+
 
 class Window:
     """One training, as rules see it.
@@ -90,6 +94,13 @@ class Window:
         """Steps that can be seen: of the training, or up to where the window was cut."""
         return self.training.steps if self._until is None else min(self.training.steps, self._until)
 
+    @property
+    def ranks(self) -> tuple[Window, ...]:
+        """This training as each of several ranks recorded it, the first rank first; empty for one process."""
+        each = self._origin.ranks()
+        made = (Window(self.training, one, ended=self.ended, until=self._until) for one in each)
+        return tuple(made) if len(each) > 1 else ()
+
     def kept(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
         """What several rules compute of this window, made once."""
         if key not in self._kept:
@@ -112,6 +123,7 @@ class Window:
         places: Iterable[Place] = (),
         training: Training | None = None,
         ended: bool = False,
+        beside: Iterable[Window] = (),
     ) -> Window:
         """A window over numbers written by hand: for cases and tests.
 
@@ -121,8 +133,10 @@ class Window:
             evaluation: Name -> path -> step -> value, rows of phase `eval`.
             places: Places with class, shape or source; others are plain modules in the order of their
                 mention.
+            beside: What the other ranks recorded.
         """
         origin = _Lists(series, evaluation or {}, tuple(events), tuple(places))
+        origin.beside = tuple(one._origin for one in beside)
         steps = max((len(v) for by_path in series.values() for v in by_path.values()), default=0)
         optimised = max((p.step + 1 for p in origin.events()), default=0)
         return cls(training or Training(number=0, steps=max(steps, optimised)), origin, ended=ended)
@@ -144,6 +158,7 @@ class _Lists:
         places: tuple[Place, ...],
     ) -> None:
         self._events = events
+        self.beside: tuple[Origin, ...] = ()
         self._tracks: list[tuple[Phase, Track]] = []
         self._places = {place.path: place for place in places}
         for name, by_path in series.items():
@@ -181,3 +196,6 @@ class _Lists:
 
     def places(self) -> Sequence[Place]:
         return tuple(self._places.values())
+
+    def ranks(self) -> Sequence[Origin]:
+        return (self, *self.beside) if self.beside else ()

@@ -1,0 +1,1 @@
+"""Rules K: several ranks of one run."""
