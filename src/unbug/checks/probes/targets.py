@@ -35,6 +35,7 @@ def targets(subject: Subject, clock: Clock) -> dict[str, Any]:
         `evaluated_` in front; `transfer`, the share of the evaluation's rows that those of training predict;
         `own`, how much better the model is at the targets of its rows than at those of others, in deviations
         of chance, with `own_rows`; `views` that were tried; `classes`, `majority`, `structure`;
+        `evaluated_of_majority`, share of the most frequent class of training in the evaluation;
         `evaluated_told_by`: where the evaluation's targets come from.
     Raises:
         NotPossible: too few batches with a target for each row were kept.
@@ -89,6 +90,9 @@ def _related(subject: Subject, chosen: list[Pairs], other: list[Pairs], clock: C
     if classes is not None:
         found["classes"] = len(np.unique(classes))
         found["majority"] = float(np.bincount(classes).max() / len(classes))
+        beside_classes = _classes(other)
+        if beside_classes is not None:
+            found["evaluated_of_majority"] = float((beside_classes == np.bincount(classes).argmax()).mean())
     if asked is not None and columns_of(asked).shape[1]:
         alone = [_prepared(one[count:], one[count:]) for one in views]
         best = relation(alone, columns_of(asked), clock, draw, classes=_classes(other))
