@@ -13,8 +13,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from unbug.numerics import Scratch, decode_histogram
 from unbug.record import device
 from unbug.record.device import (
+    device_difference,
+    device_norm,
     device_statistics,
     device_summary,
+    finish_difference,
     finish_statistics,
     finish_summary,
     queued_statistics,
@@ -122,6 +125,25 @@ def test_nothing_waits_for_the_device(kind, shape):
             assert found.device.type == "cuda" and not found.requires_grad
     assert "aten::sum" in watch.seen or 0 in shape
     assert not watch.seen & (WAITING | BY_ATOMICS)
+
+
+@pytest.mark.parametrize("kind", FLOATS, ids=str)
+def test_changes_and_norms_do_not_wait_for_the_device(kind, monkeypatch):
+    monkeypatch.setattr(device, "reason_unseen", lambda tensor: "")
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
+    with FakeTensorMode(), Watch() as watch:
+        after = torch.empty(40, 30, dtype=kind, device="cuda")
+        assert device_difference(after, torch.empty(40, 30, device="cuda")).shape == (10,)
+        assert device_norm([after, torch.empty(3, dtype=kind, device="cuda")]).shape == ()
+    assert not watch.seen & (WAITING | BY_ATOMICS)
+
+
+def test_a_change_beside_what_was_there():
+    before = torch.tensor([3.0, 0.0, -4.0])
+    found = finish_difference(device_difference(before + torch.tensor([0.0, 0.5, 0.0]), before).tolist())
+    assert found[0] == 3.0 and found[4] == 0.5 and found[9] == pytest.approx(0.1)
+    large = torch.full((10,), 60000.0, dtype=torch.float16)
+    assert float(device_norm([large, large])) == pytest.approx(60000 * 20**0.5, rel=1e-3)
 
 
 def test_the_check_itself_finds_what_waits():

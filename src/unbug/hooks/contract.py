@@ -112,9 +112,9 @@ class Listener(Protocol):
 
     def scheduler_step(self, scheduler: Any) -> None: ...
 
-    def scaler_step(self, optimizer: Optimizer, scale: float, skipped: bool) -> None:
-        """After `GradScaler.step`; `skipped` when it left the optimizer alone because of non-finite
-        gradients."""
+    def scaler_step(self, optimizer: Optimizer, scale: float | torch.Tensor, skipped: bool) -> None:
+        """After `GradScaler.step`; `scale` is a copy where it lies on a device; `skipped` when it left the
+        optimizer alone because of non-finite gradients."""
 
     # Losses and data.
     def loss_call(self, call: LossCall) -> None: ...

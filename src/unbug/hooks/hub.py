@@ -20,6 +20,7 @@ from unbug.hooks.contract import Listener, Nap
 from unbug.hooks.heap import living, one_look
 from unbug.hooks.kept import Kept
 from unbug.hooks.on_backward import backward_taps
+from unbug.hooks.on_capture import capture_taps
 from unbug.hooks.on_forward import forward_taps
 from unbug.hooks.on_loss import loss_taps
 from unbug.hooks.on_optimizer import innermost, optimizer_taps
@@ -143,6 +144,7 @@ class Hub:
                 *optimizer_taps(teller),
                 *loss_taps(teller),
                 *process_taps(teller),
+                *capture_taps(teller),
             ]
         ]
         for spec, function, tapped, reason in prepared:

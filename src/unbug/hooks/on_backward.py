@@ -29,7 +29,13 @@ def backward_taps(teller: Teller) -> list[Spec]:
     def enter_backward(tensors: Any) -> tuple[int, bool] | None:
         nonlocal napping
         nap = teller.nap
-        if nap is not None and not napping and type(tensors) is torch.Tensor and undisturbed():
+        if (
+            nap is not None
+            and not napping
+            and type(tensors) is torch.Tensor
+            and undisturbed()
+            and not here.busy
+        ):
             try:
                 if nap.backward(tensors):
                     napping = True

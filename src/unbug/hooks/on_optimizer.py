@@ -59,7 +59,7 @@ def _steps(teller: Teller) -> list[Spec]:
 
     def enter_step(args: tuple[Any, ...]) -> Any:
         nap = teller.nap
-        if nap is not None and args:
+        if nap is not None and args and not here.busy:
             try:
                 if nap.begins(args[0]):
                     return args[0]
@@ -79,7 +79,7 @@ def _steps(teller: Teller) -> list[Spec]:
         if optimizer is None:
             return
         nap = teller.nap
-        if nap is not None and value is not RAISED:
+        if nap is not None and value is not RAISED and not here.busy:
             try:
                 if nap.stepped(optimizer):
                     return
@@ -195,16 +195,18 @@ def _number(value: Any) -> float:
 def _scaling(teller: Teller) -> list[Spec]:
     here = teller.here
 
-    def enter(self: Any, optimizer: Any) -> tuple[int, bool, float] | None:
+    def enter(self: Any, optimizer: Any) -> tuple[int, bool, float | torch.Tensor] | None:
         if not self._enabled:
             return None
         depth = here.scaler
-        token = depth, here.stepped, _scale(self, optimizer)
+        token = depth, here.stepped, math.nan if here.busy else _scale(self)
         here.scaler = depth + 1
         here.stepped = False
         return token
 
-    def leave(token: tuple[int, bool, float] | None, value: Any, self: Any, optimizer: Any) -> None:
+    def leave(
+        token: tuple[int, bool, float | torch.Tensor] | None, value: Any, self: Any, optimizer: Any
+    ) -> None:
         if token is None:
             return
         stepped = here.stepped
@@ -226,15 +228,16 @@ def _scaling(teller: Teller) -> list[Spec]:
     ]
 
 
-def _scale(scaler: Any, optimizer: Any) -> float:
-    """The scale; NaN where reading it would make the program wait for the device where it does not itself."""
+def _scale(scaler: Any) -> float | torch.Tensor:
+    """The scale; a copy of it where it lies on a device, since the scaler is about to change it."""
     scale = getattr(scaler, "_scale", None)
     if scale is None:
         return float(getattr(scaler, "_init_scale", math.nan))
     with unwatched():
-        if scale.device.type != "cpu" and getattr(optimizer, "_step_supports_amp_scaling", False):
-            return math.nan
-        return float(scale)
+        if not isinstance(scale, torch.Tensor) or scale.is_cpu:
+            return float(scale)
+        with torch.no_grad():
+            return scale.detach().clone()
 
 
 def _found_bad(scaler: Any, optimizer: Any) -> bool:

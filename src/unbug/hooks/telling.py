@@ -34,7 +34,8 @@ class Here(threading.local):
     batch = 0
     compile = 0
     stepped = False  # an optimizer's step began since the scaler asked for one
-    busy = False  # inside the listener
+    busy = False  # inside the listener, or capturing: nothing is told
+    capturing = 0
 
 
 class Teller:
@@ -71,7 +72,7 @@ class Teller:
                 raise
             self.fault(name, error)
         finally:
-            here.busy = False
+            here.busy = here.capturing > 0
 
     def passing(self) -> Callable[[], None]:
         """What is called when an exception passes through a tap. If it cut a call of ours short, what that

@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 
 from unbug.record.core import Core
-from unbug.record.rows import Later
+from unbug.record.gathered import Number
+from unbug.record.rows import Later, OfNumbers
+from unbug.record.tensors import at_hand
 from unbug.record.watched import Watched
 
 __all__ = ["Clips"]
@@ -22,8 +24,8 @@ class Clips:
     def take(self, limit: float, norm: torch.Tensor | None) -> None:
         """The program clipped: its norm is the global one, before clipping. Written at the step."""
         if norm is not None and len(self._core.progress.clips) < _MOST:
-            value = float(norm) if norm.device.type == "cpu" else norm.detach().reshape(1).clone()
-            self._core.progress.clips.append((limit, value))
+            progress = self._core.progress
+            progress.clips.append((limit, float(norm) if at_hand(norm) else progress.gathered.take(norm)))
 
     def write(self, watched: Watched) -> None:
         """The training that they belong to steps."""
@@ -35,11 +37,11 @@ class Clips:
         group = core.groups.norm(watched.training.number, clipped=True)
         for limit, norm in core.progress.clips:
             values: list[float] | Later = (
-                _clip_later(norm, limit) if isinstance(norm, torch.Tensor) else [norm, limit]
+                _clip_later(norm, limit) if isinstance(norm, Number) else [norm, limit]
             )
             core.rows.add(group, values, micro=max(core.progress.micro - 1, 0))
         core.progress.clips.clear()
 
 
-def _clip_later(norm: torch.Tensor, limit: float) -> Later:
-    return Later(norm, lambda got: [got[0], limit])
+def _clip_later(norm: Number, limit: float) -> Later:
+    return OfNumbers([norm], lambda got: [got[0], limit])

@@ -45,7 +45,7 @@ class Core:
         self.trainings = Trainings(self.roots)
         self.rows = Rows(writer, clock_ns)
         self.letters = Letters()
-        self.progress = Progress()
+        self.progress = Progress(self.rows.gathered)
         self.budget = Budget(budget, every=every)
         self.groups = Groups(writer)
         self.eyes = Eyes(self)

@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 
 from unbug.record.core import Core
 from unbug.record.dozing import Dozing
+from unbug.record.gathered import Number
 from unbug.record.grammar import Words
 from unbug.record.holding import Holding
 from unbug.record.naming import Naming
@@ -41,7 +42,7 @@ class Course:
         """The gradients of an optimizer between its steps."""
         found = self._stale.get(state.order)
         if found is None:
-            found = self._stale[state.order] = StaleGradient()
+            found = self._stale[state.order] = StaleGradient(self._core.rows.gathered)
         return found
 
     def enter(self, state: OptimizerState) -> Watched:
@@ -114,7 +115,9 @@ class Course:
         self.wake()
         return False
 
-    def sleep_on(self, optimizer: Optimizer, *, scale: float | None = None, skipped: bool = False) -> None:
+    def sleep_on(
+        self, optimizer: Optimizer, *, scale: float | Number | None = None, skipped: bool = False
+    ) -> None:
         """A step ended that is slept through: keep its loss, and wake up in time for the next.
 
         Args:
@@ -126,7 +129,7 @@ class Course:
         if training is None or (scale is None and state.scaled):
             return
         if scale is not None:
-            state.scale = scale if scale > 0 else 1.0
+            state.scale = scale
         self.dozing.told_step(training, state, skipped=skipped)
 
     def wake(self) -> None:

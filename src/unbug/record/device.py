@@ -19,8 +19,11 @@ from unbug.record.tensors import Unseen, reason_unseen
 __all__ = [
     "DEVICE_ELEMENTS",
     "DEVICE_EXPONENTS",
+    "device_difference",
+    "device_norm",
     "device_statistics",
     "device_summary",
+    "finish_difference",
     "finish_statistics",
     "finish_summary",
     "queued_statistics",
@@ -63,6 +66,36 @@ def device_summary(tensor: torch.Tensor, *, limits: tuple[float, float] | None =
     if not tensor.is_floating_point():
         raise Unseen("integers")
     return queued_summary(tensor, limits=limits)
+
+
+def device_difference(after: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+    """Queue the statistics of what was added to `before`, and the size of that, for `finish_difference`.
+
+    Raises:
+        Unseen: as `device_statistics`.
+    """
+    _refuse(after)
+    with torch.no_grad(), torch.autocast(after.device.type, enabled=False):
+        found = queued_statistics(after.detach().to(before.dtype) - before)
+        size = torch.linalg.vector_norm(before, dtype=found.dtype).reshape(1)
+        return torch.cat([found, size])
+
+
+def device_norm(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Queue the 2-norm of all elements of these floating-point tensors, which lie on one device."""
+    with torch.no_grad(), torch.autocast(tensors[0].device.type, enabled=False):
+        parts = [one.detach() for one in tensors]
+        wide = torch.float64 if any(one.dtype == torch.float64 for one in parts) else torch.float32
+        return torch.linalg.vector_norm(torch.stack(list(torch._foreach_norm(parts, 2, dtype=wide))))
+
+
+def finish_difference(values: list[float]) -> list[float]:
+    """The statistics of a change and, as a tenth number, its 2-norm over that of the block before."""
+    before = values[9]
+    found = finish_statistics(values[:9])
+    count, mean, m2 = found[:3]
+    change = math.sqrt(m2 + count * mean * mean) if count and not found[6] and not found[7] else math.nan
+    return [*found, change / before if before > 0 else math.nan]
 
 
 def finish_statistics(values: list[float]) -> list[float]:

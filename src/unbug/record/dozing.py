@@ -2,8 +2,8 @@
 
 Nothing else is. In these steps every Python call counts ten times: the step before has emptied the caches
 (`bench/cost.py`). So the hub calls `backward`, `begins`, `stepped` and `batch` straight, and these serve the
-common case alone: one optimizer, on the CPU, no loss scaling (`hooks.contract.Nap`). All else comes by way of
-the recorder, and of `told_backward` and `told_step`.
+common case alone: one optimizer, no loss scaling (`hooks.contract.Nap`). All else comes by way of the
+recorder, and of `told_backward` and `told_step`; so does now and then a step whose loss is on a device.
 """
 
 from __future__ import annotations
@@ -20,21 +20,22 @@ import torch
 from torch.optim import Optimizer
 
 from unbug.record.core import Core
-from unbug.record.rows import Later
-from unbug.record.scalars import learning_rates
-from unbug.record.tensors import first_tensor
+from unbug.record.gathered import Number
+from unbug.record.scalars import learning_rates, loss_later
+from unbug.record.slept import parts_of, rates_kept, slept_series
+from unbug.record.tensors import at_hand, first_tensor
 from unbug.record.trainings import LiveTraining, OptimizerState
-from unbug.types import Phase, Place, Series
+from unbug.types import Phase
 
 __all__ = ["Dozing"]
 
-_LOSS, _WAIT, _BATCH, _RATES = 1, 2, 4, 8
 _TRAIN = int(Phase.TRAIN)
 _TIMED = 16
 """Every so manieth slept step is timed, and counts for all."""
 
-Slept = tuple[int, int, float, int, Any, float, int, int]
-"""Step, end, loss, losses in it, learning rate or rates as they stand, wait, waits, examples."""
+Slept = tuple[int, int, float, int, Any, float, int, int, list[Number]]
+"""Step, end, loss, losses in it, learning rate or rates as they stand, wait, waits, examples,
+what the loss has on a device."""
 
 
 def _no_optimizer() -> None:
@@ -75,7 +76,7 @@ class Dozing:
         self._wait_s = 0.0
         self._waits = 0
         self._batch = 0
-        self._late: list[torch.Tensor] = []
+        self._late: list[Number] = []
         self.slept = 0
         core.writer.before_flush(self.drain)
 
@@ -95,10 +96,16 @@ class Dozing:
 
     # The short cut; see hooks.contract.Nap.
     def backward(self, tensor: torch.Tensor) -> bool:
-        """A plain tensor; a real number on the CPU is read here."""
-        if tensor.ndim or not tensor.is_cpu or get_ident() != self._thread:
+        """A plain tensor; a real number on the CPU is read here, one on a device is held on to."""
+        if tensor.ndim or get_ident() != self._thread:
             return False
         if not (self.inside and self._losses):
+            if not at_hand(tensor):
+                if not tensor.is_floating_point():
+                    return False
+                self._losses += 1
+                self._late.append(self._core.rows.gathered.take(tensor))
+                return True
             loss = tensor.item()
             if type(loss) is not float:
                 return False
@@ -115,15 +122,23 @@ class Dozing:
 
     def stepped(self, optimizer: Optimizer) -> bool:
         """Keep a step of the optimizer that counts them. The last one is told the long way."""
-        core, training, loss = self._core, self._training, self._loss
+        core, training, loss, late = self._core, self._training, self._loss, self._late
         left = core.asleep
-        if left <= 1 or loss - loss != 0.0 or self._late or self._optimizer() is not optimizer:
+        if left <= 1 or loss - loss != 0.0 or self._optimizer() is not optimizer:
             return False
+        if late:
+            gathered = core.rows.gathered
+            if gathered.due:
+                return False
+            gathered.turn += 1
+            self._late = []
         now = perf_counter_ns()
         groups: list[dict[str, Any]] = optimizer.param_groups  # type: ignore[union-attr]
         rate = groups[0]["lr"] if len(groups) == 1 else tuple([group["lr"] for group in groups])
         step = training.steps  # type: ignore[union-attr]
-        self._waiting.append((step, now, loss, self._losses, rate, self._wait_s, self._waits, self._batch))
+        self._waiting.append(
+            (step, now, loss, self._losses, rate, self._wait_s, self._waits, self._batch, late or [])
+        )
         training.steps = step + 1  # type: ignore[union-attr]
         core.asleep = left - 1
         self.slept += 1
@@ -154,10 +169,10 @@ class Dozing:
         for tensor in tensors:
             if tensor.numel() == 1 and not tensor.is_complex() and not tensor.is_meta:
                 self._losses += 1
-                if tensor.device.type == "cpu":
+                if at_hand(tensor):
                     self._loss += tensor.item()
                 else:
-                    self._late.append(tensor.detach().double().reshape(()))
+                    self._late.append(self._core.rows.gathered.take(tensor))
 
     def told_step(self, training: LiveTraining, state: OptimizerState, *, skipped: bool) -> None:
         """A step ended; an optimizer that does not count the steps leaves the next loss to another."""
@@ -176,11 +191,12 @@ class Dozing:
         if self._batch:
             rest.append(float(self._batch))
         rest += [float(skipped), *rates]
-        loss = self._loss / state.scale
+        loss = self._loss / float(state.scale)
         t_ns, step = start + self._offset_ns, training.steps
         if self._late:
-            later = _later(self._late, self._loss, state.scale, rest)
+            later = loss_later(self._late, self._loss, state.scale, rest, heard=self._heard)
             core.rows.later(group, later, t_ns, training.number, step, 0, _TRAIN)
+            core.rows.gathered.turn += 1
             core.rows.poll()
         else:
             values = [loss, 0.0 if math.isfinite(loss) else 1.0, *rest] if self._losses else rest
@@ -221,9 +237,9 @@ class Dozing:
                 training.number,
             )
             while waiting:
-                step, now, loss, losses, rate, wait_s, waits, batch = waiting.popleft()
-                rates = _rates(rate)
-                values = [loss, 0.0] if losses else []
+                step, now, loss, losses, rate, wait_s, waits, batch, late = waiting.popleft()
+                rates = rates_kept(rate)
+                values = [loss, 0.0] if losses and not late else []
                 values.append((now - last) / 1e9)
                 if waits:
                     values.append(wait_s)
@@ -233,15 +249,24 @@ class Dozing:
                 values += rates
                 last = self._drained_ns = now
                 group = self._group(number, losses, waits, batch, len(rates))
-                row(group, values, t_ns=now + offset, training=number, step=step, phase=_TRAIN)
+                if late:
+                    later = loss_later(late, loss, 1.0, values, heard=self._heard)
+                    self._core.rows.later(group, later, now + offset, number, step, 0, _TRAIN)
+                else:
+                    row(group, values, t_ns=now + offset, training=number, step=step, phase=_TRAIN)
         finally:
             self._draining.release()
 
+    def _heard(self, loss: float) -> None:
+        """A loss of a device has arrived: the sleep ends if it is not finite."""
+        if not math.isfinite(loss) and self._core.asleep:
+            self._core.asleep = 1
+
     def _group(self, training: int, losses: int, waits: int, batch: int, rates: int) -> int:
-        parts = rates * _RATES + (_LOSS if losses else 0) + (_WAIT if waits else 0) + (_BATCH if batch else 0)
+        parts = parts_of(losses, waits, batch, rates)
         group = self._groups.get((training, parts))
         if group is None:
-            group = self._groups[training, parts] = self._declare(training, parts)
+            group = self._groups[training, parts] = self._core.writer.group(slept_series(training, parts))
         return group
 
     def _forget(self) -> None:
@@ -250,47 +275,3 @@ class Dozing:
         self._wait_s, self._waits, self._batch = 0.0, 0, 0
         if self._late:
             self._late = []
-
-    def _declare(self, training: int, parts: int) -> int:
-        loop = Place(path="loop", kind="loop", training=training)
-        loss = Place(path="loss", kind="loss", training=training)
-        data = Place(path="data", kind="data", training=training)
-        optimizer = Place(path="optimizer", kind="optimizer", training=training)
-        series = []
-        if parts & _LOSS:
-            series = [Series(name="loss.value", place=loss), Series(name="loss.nonfinite", place=loss)]
-        series.append(Series(name="step.time_s", place=loop, unit="s"))
-        if parts & _WAIT:
-            series.append(Series(name="step.wait_s", place=data, unit="s"))
-        if parts & _BATCH:
-            series.append(Series(name="step.batch_size", place=data, unit="examples"))
-        series.append(Series(name="step.skipped", place=loop))
-        series += [
-            Series(name="optimizer.lr", place=optimizer, statistic=f"group {index}")
-            for index in range(parts // _RATES)
-        ]
-        return self._core.writer.group(series)
-
-
-def _later(losses: list[torch.Tensor], known: float, scale: float, rest: list[float]) -> Later:
-    vector = torch.stack(losses).sum().reshape(1)
-
-    def finish(got: list[float]) -> list[float]:
-        loss = (known + got[0]) / scale
-        return [loss, 0.0 if math.isfinite(loss) else 1.0, *rest]
-
-    return Later(vector, finish)
-
-
-def _rates(found: Any) -> list[float]:
-    """Learning rates as numbers; none if one is something else (a device's tensor is not waited for)."""
-    rates = []
-    for rate in found if type(found) is tuple else (found,):
-        if type(rate) is torch.Tensor:
-            if not rate.is_cpu:
-                return []
-            rate = float(rate)
-        if not isinstance(rate, (int, float)):
-            return []
-        rates.append(float(rate))
-    return rates

@@ -11,10 +11,11 @@ import torch
 
 from unbug.numerics import Scratch
 from unbug.record.budget import Item, Rotation
+from unbug.record.device import device_norm, finish_difference
 from unbug.record.items import DataSlot, Groups, ModuleSlot, ParameterSlot, first_examples
 from unbug.record.readings import Readings, sum_of_squares
-from unbug.record.rows import Rows
-from unbug.record.tensors import Statistics, Unseen, local, squares_of
+from unbug.record.rows import Later, OfNumbers, Rows
+from unbug.record.tensors import Statistics, Unseen, at_hand, local, reason_unseen, squares_of
 from unbug.record.update import Before
 
 __all__ = ["Looks"]
@@ -185,9 +186,13 @@ class Looks:
             value = squares if squares is not None else self._squares(belongs)
             if value is not None:
                 group = self._groups.norm(self.parameters[0].place.training, clipped=False)
-                self._rows.add(
-                    group, [math.sqrt(value) * (1.0 if squares is not None else scale)], micro=micro
-                )
+                times = 1.0 if squares is not None else scale
+                if isinstance(value, torch.Tensor):
+                    number = self._rows.gathered.take(value)
+                    row = OfNumbers([number], lambda got: [got[0] * times])
+                    self._rows.add(group, row, micro=micro)
+                else:
+                    self._rows.add(group, [math.sqrt(value) * times], micro=micro)
                 self.taken["norm"] += 1
             norm.measured(perf_counter_ns() - start)
 
@@ -201,7 +206,8 @@ class Looks:
             found = self._before.difference(slot.number, local(tensor), self._scratch)
             if found is not None:
                 group = self._groups.statistics(slot.groups, slot.place, "update")
-                self._rows.add(group, found, micro=micro)
+                late = isinstance(found, torch.Tensor)
+                self._rows.add(group, Later(found, finish_difference) if late else found, micro=micro)
                 self.taken["update"] += 1
             spent = perf_counter_ns() - start
             self._left_ns -= spent
@@ -256,23 +262,31 @@ class Looks:
             item.measured(spent)
         return squares if seen and seen == len(self.parameters) and not math.isnan(squares) else None
 
-    def _squares(self, belongs: Callable[[torch.Tensor], bool]) -> float | None:
-        """Sum of squares over all gradients; None where there is none or reading would wait."""
+    def _squares(self, belongs: Callable[[torch.Tensor], bool]) -> float | torch.Tensor | None:
+        """Sum of squares over all gradients, on one device its root; None where there is none."""
         total, seen = 0.0, False
+        away: list[torch.Tensor] = []
         for slot in self.parameters:
             tensor = slot.ref()
             grad = tensor.grad if tensor is not None and belongs(tensor) else None
             if grad is None:
                 continue
             grad = local(grad)
-            if grad.device.type != "cpu" or grad.is_complex():
+            if grad.is_complex():
                 return None
+            if not at_hand(grad):
+                if reason_unseen(grad):
+                    return None
+                away.append(grad)
+                continue
             seen = True
             try:
                 total += squares_of(grad.coalesce().values() if grad.is_sparse else grad, self._scratch)
             except Unseen:
                 return None
-        return total if seen else None
+        if away and not seen and len({grad.device for grad in away}) == 1:
+            return device_norm(away)
+        return total if seen and not away else None
 
 
 def _grad(tensor: torch.Tensor) -> torch.Tensor | None:

@@ -13,7 +13,8 @@ import torch
 
 from unbug.record.core import Core
 from unbug.record.lossfacts import Facts, Quality, facts_of, quality_of, shapes_of
-from unbug.record.rows import Later
+from unbug.record.rows import Later, OfNumbers
+from unbug.record.tensors import at_hand
 from unbug.types import Phase, Place, Series
 
 if TYPE_CHECKING:
@@ -197,16 +198,17 @@ class Losses:
         values: list[float] | Later
         if not scalar:
             values = rest
-        elif value.device.type == "cpu":
+        elif at_hand(value):
             values = [value.item(), *rest]
         else:
-            values = Later(value.detach().reshape(1).clone(), lambda got: [got[0], *rest])
+            values = OfNumbers([core.rows.gathered.take(value)], lambda got: [got[0], *rest])
         if grad:
             core.rows.add(group, values, micro=max(core.progress.micro, 0))
             return
         step = core.position()[1]
         if isinstance(values, Later):
             core.rows.later(group, values, core.clock_ns(), site.training, step, 0, Phase.EVAL)
+            core.rows.gather()
         else:
             core.writer.row(
                 group, values, t_ns=core.clock_ns(), training=site.training, step=step, phase=Phase.EVAL

@@ -11,16 +11,20 @@ import math
 
 import torch
 
+from unbug.record.gathered import Gathered, Number
+from unbug.record.tensors import at_hand
+
 __all__ = ["Progress"]
 
 
 class Progress:
-    """Mutable; one for the process."""
+    """Mutable; one for the process. Losses of a device are `gathered`."""
 
-    __slots__ = ("backwards", "batch", "clips", "device_losses", "expects_batch", "inside", "loss", "losses",
-                 "micro", "open", "stale", "wait_s", "waits")  # fmt: skip
+    __slots__ = ("backwards", "batch", "clips", "device_losses", "expects_batch", "gathered", "inside",
+                 "loss", "losses", "micro", "open", "stale", "wait_s", "waits")  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, gathered: Gathered) -> None:
+        self.gathered = gathered
         self.open = False
         self.inside = False
         self.expects_batch = True
@@ -32,8 +36,8 @@ class Progress:
         self.batch = 0
         self.wait_s = 0.0
         self.waits = 0
-        self.device_losses: list[torch.Tensor] = []
-        self.clips: list[tuple[float, float | torch.Tensor]] = []
+        self.device_losses: list[Number] = []
+        self.clips: list[tuple[float, float | Number]] = []
 
     def begin_window(self) -> None:
         """The first forward or backward since an optimizer stepped."""
@@ -64,15 +68,15 @@ class Progress:
             self.take(tensors)
 
     def take(self, tensors: tuple[torch.Tensor, ...]) -> None:
-        """Add scalars to the loss; on a device, keep a copy of each without waiting for it."""
+        """Add scalars to the loss; those on a device are known later."""
         for tensor in tensors:
             if tensor.numel() != 1 or tensor.is_complex() or tensor.is_meta:
                 continue
             self.losses += 1
-            if tensor.device.type == "cpu":
+            if at_hand(tensor):
                 self.loss += tensor.item()
             else:
-                self.device_losses.append(tensor.detach().double().reshape(()))
+                self.device_losses.append(self.gathered.take(tensor))
 
     def step_over(self) -> None:
         """The primary optimizer stepped."""

@@ -11,7 +11,7 @@ from unbug.numerics import Scratch
 from unbug.record.device import device_statistics, device_summary, finish_statistics, finish_summary
 from unbug.record.items import DataSlot, Groups, ModuleSlot, ParameterSlot, saturation_scale
 from unbug.record.rows import Later, Rows
-from unbug.record.tensors import Statistics, Unseen, statistics_of, summary_of
+from unbug.record.tensors import Statistics, Unseen, at_hand, statistics_of, summary_of
 
 __all__ = ["Readings", "sum_of_squares"]
 
@@ -44,10 +44,12 @@ class Readings:
         times = saturation_scale(module, tensor) if module is not None and limits is not None else 1.0
         try:
             if tensor.is_sparse:
+                if not at_hand(tensor) and not tensor.is_coalesced():
+                    raise Unseen("sparse: to add its entries up would wait for the device")
                 tensor = tensor.coalesce().values()
                 self._unseen[f"{quantity}: sparse, all but its stored values"] += 1
             exponents = exponents and quantity != "input" and tensor.is_floating_point()
-            if tensor.device.type != "cpu":
+            if not at_hand(tensor):
                 self._on_device(slot, quantity, tensor, micro, limits, (scale, times), exponents=exponents)
                 return None
             if not exponents:
@@ -58,6 +60,9 @@ class Readings:
                 self.taken[f"{quantity}.exponents"] += 1
         except Unseen as why:
             self._unseen[f"{quantity}: {why}"] += 1
+            return None
+        except torch.OutOfMemoryError:
+            self._unseen[f"{quantity}: no memory left on the device"] += 1
             return None
         if scale != 1.0 or times != 1.0:
             found = tuple(_scaled(list(found), scale, times))

@@ -23,6 +23,7 @@ from unbug.record.coverage import coverage_of
 from unbug.record.forwards import Forwards
 from unbug.record.implicit import ImplicitSteps
 from unbug.record.kept_batches import KeptBatches
+from unbug.record.latescale import LateScales
 from unbug.record.losses import Losses
 from unbug.record.parents import parameters_now
 from unbug.record.refs import swapped, swapping
@@ -70,6 +71,7 @@ class Recorder:
         self._settings = SettingsSeen(self._core)
         self._course = Course(self._core, self._settings)
         self._steps = Steps(self._core, self._settings, self._course)
+        self._scales = LateScales(self._core, self._settings)
         self._implicit = ImplicitSteps(self._core, self._course)
         self._losses = Losses(self._core)
         self._forwards = Forwards(self._core, self._settings, self._steps)
@@ -129,6 +131,7 @@ class Recorder:
         number, step, _, _ = core.position()
         core.rows.flush(number, step)
         core.rows.poll(wait=True)
+        self._scales.tell()
         self._losses.close()
         self._settings.close()
         core.eyes.close()
@@ -249,13 +252,12 @@ class Recorder:
             self._core.eyes.steps.scheduled(scheduler)
             self._core.spent += perf_counter_ns() - start
 
-    def scaler_step(self, optimizer: Optimizer, scale: float, skipped: bool) -> None:
+    def scaler_step(self, optimizer: Optimizer, scale: float | torch.Tensor, skipped: bool) -> None:
         if self._core.asleep:
-            self._course.sleep_on(optimizer, scale=scale, skipped=skipped)
+            self._course.sleep_on(optimizer, scale=self._scales.take(scale, skipped), skipped=skipped)
             return
         start = perf_counter_ns()
-        self._settings.scaler(scale, skipped)
-        self._steps.scaled(optimizer, scale, skipped, start)
+        self._steps.scaled(optimizer, self._scales.take(scale, skipped), skipped, start)
 
     # Losses and data.
     def loss_call(self, call: LossCall) -> None:

@@ -8,10 +8,11 @@ from copy import copy
 
 import torch
 
+from unbug.record.gathered import Gathered, Number
 from unbug.store import Writer
 from unbug.types import Phase
 
-__all__ = ["Later", "Rows"]
+__all__ = ["Later", "OfNumbers", "Rows"]
 
 _MOST_WAITING = 4096
 _POLLS = 4
@@ -61,6 +62,23 @@ class Later:
         return self._finish(self._host.tolist())
 
 
+class OfNumbers(Later):
+    """A row made of single numbers of a device, once all of them are known."""
+
+    __slots__ = ("_numbers",)
+
+    def __init__(self, numbers: Sequence[Number | float], finish: Callable[[list[float]], Values]) -> None:
+        self._numbers, self._finish = numbers, finish
+
+    def ready(self) -> bool:
+        """Whether all have arrived, or are lost."""
+        return all(not isinstance(number, Number) or number.known for number in self._numbers)
+
+    def values(self) -> Values:
+        """The finished row; what has not arrived is NaN."""
+        return self._finish([float(number) for number in self._numbers])
+
+
 class Rows:
     """A queue in front of the writer."""
 
@@ -69,6 +87,7 @@ class Rows:
         self._clock_ns = clock_ns
         self._pending: list[Row] = []
         self._late: deque[tuple[int, Later, int, int, int, int, int]] = deque()
+        self.gathered = Gathered(lambda vector: Later(vector, list))
         self.shed = 0
 
     def add(self, group: int, values: Values | Later, *, micro: int, phase: int = Phase.TRAIN) -> None:
@@ -98,6 +117,7 @@ class Rows:
                 else:
                     row(group, values, t_ns=t_ns, training=training, step=step, micro=micro, phase=phase)
             pending.clear()
+        self.gathered.turn += 1
         if self._late:
             self.poll()
 
@@ -110,11 +130,21 @@ class Rows:
             return
         self._late.append((group, values, t_ns, training, step, micro, phase))
 
+    def gather(self) -> None:
+        """Take in what a device has delivered, where enough waits for it; between steps too."""
+        if self.gathered.due:
+            self.poll()
+
     def poll(self, *, wait: bool = False) -> None:
         """Write what has arrived, in order; all of it with `wait`."""
         late = self._late
+        self.gathered.poll(wait=wait)
         while late and (wait or late[0][1].ready()):
             group, values, t_ns, training, step, micro, phase = late.popleft()
-            self._writer.row(
-                group, values.values(), t_ns=t_ns, training=training, step=step, micro=micro, phase=phase
-            )
+            try:
+                found = values.values()
+            except RuntimeError:  # the device failed: nothing that waits for it will come
+                self.shed += 1 + len(late)
+                late.clear()
+                return
+            self._writer.row(group, found, t_ns=t_ns, training=training, step=step, micro=micro, phase=phase)

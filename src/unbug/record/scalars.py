@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
+from unbug.record.gathered import Number
 from unbug.record.progress import Progress
-from unbug.record.rows import Later
+from unbug.record.rows import Later, OfNumbers
 from unbug.record.trainings import OptimizerState
 from unbug.store import Writer
 from unbug.types import Place, Series
 
-__all__ = ["Scalars"]
+__all__ = ["Scalars", "learning_rates", "loss_later"]
 
 
 class Scalars:
@@ -39,7 +41,7 @@ class Scalars:
             group = self._groups[key] = self._declare(key)
         values: list[float] = []
         if key[0]:
-            loss = progress.loss / (state.scale if state is not None else 1.0)
+            loss = progress.loss / (float(state.scale) if state is not None else 1.0)
             values = [loss, 0.0 if math.isfinite(loss) else 1.0]
         if time_s is not None:
             values.append(time_s)
@@ -50,7 +52,8 @@ class Scalars:
         values += (float(progress.micro), float(skipped), float(progress.stale))
         values += rates
         if late:
-            return group, _later(late, values, state.scale if state is not None else 1.0)
+            scale = state.scale if state is not None else 1.0
+            return group, loss_later(late, progress.loss, scale, values[2:])
         return group, values
 
     def other_row(
@@ -72,13 +75,13 @@ class Scalars:
             if not series:
                 return None
             group = self._others[key] = self._writer.group(series)
-        values = [progress.loss_value(state.scale)] if key[1] else []
+        values = [progress.loss_value(float(state.scale))] if key[1] else []
         values += rates
         if progress.device_losses:
-            late = progress.device_losses
-            vector = torch.stack(late).sum().reshape(1)
-            scale = state.scale
-            return group, Later(vector, lambda got: [got[0] / scale, *values[1:]])
+            rest = values[1:]
+            return group, OfNumbers(
+                [state.scale, *progress.device_losses], lambda got: [sum(got[1:]) / got[0], *rest]
+            )
         return group, values
 
     def _declare(self, key: tuple[bool, bool, bool, bool, int]) -> int:
@@ -103,6 +106,13 @@ class Scalars:
         return self._writer.group(series)
 
 
+def _nonfinite(loss: float, losses: Iterable[Number]) -> float:
+    """1 where the loss is not finite, NaN where that is not known."""
+    if any(one.lost for one in losses):
+        return math.nan
+    return 0.0 if math.isfinite(loss) else 1.0
+
+
 def learning_rates(state: OptimizerState | None) -> list[float]:
     """One for each parameter group; empty where a device would have to be waited for."""
     optimizer = state.ref() if state is not None else None
@@ -124,11 +134,25 @@ def learning_rates(state: OptimizerState | None) -> list[float]:
     return rates
 
 
-def _later(losses: list[torch.Tensor], values: list[float], scale: float) -> Later:
-    vector = torch.stack(losses).sum().reshape(1)
+def loss_later(
+    losses: Sequence[Number],
+    known: float,
+    scale: Number | float,
+    rest: Sequence[float],
+    *,
+    heard: Callable[[float], None] | None = None,
+) -> OfNumbers:
+    """A row of the loss, unscaled, of whether it is finite, and of what else is known.
+
+    Args:
+        known: What is known of the loss already.
+        heard: Told of the loss when it has arrived.
+    """
 
     def finish(got: list[float]) -> list[float]:
-        loss = got[0] / scale
-        return [loss, 0.0 if math.isfinite(loss) else 1.0, *values[2:]]
+        loss = (known + sum(got[1:])) / got[0]
+        if heard is not None and not any(one.lost for one in losses):
+            heard(loss)
+        return [loss, _nonfinite(loss, losses), *rest]
 
-    return Later(vector, finish)
+    return OfNumbers([scale, *losses], finish)

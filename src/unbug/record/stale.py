@@ -11,19 +11,26 @@ from __future__ import annotations
 import torch
 from torch.optim import Optimizer
 
+from unbug.record.gathered import Gathered, Number
 from unbug.record.refs import TensorRef, ref
+from unbug.record.tensors import at_hand
 
 __all__ = ["StaleGradient"]
 
 _REPRESENTATIVES = 2
+_VERIFIED, _MOST_ASKED = 2, 16
+"""Looks at a device that must have found something, and how often it is asked at the most."""
 
 
 class StaleGradient:
-    """One optimizer's gradients between its steps."""
+    """One optimizer's gradients between its steps. What lies on a device is `gathered`."""
 
-    __slots__ = ("_after", "_chosen", "_used", "_verified", "added_to")
+    __slots__ = ("_after", "_asked", "_chosen", "_gathered", "_pending", "_used", "_verified", "added_to")
 
-    def __init__(self) -> None:
+    def __init__(self, gathered: Gathered) -> None:
+        self._gathered = gathered
+        self._pending: list[Number] = []
+        self._asked = 0
         self._chosen: list[TensorRef] = []
         self._used: list[tuple[TensorRef, TensorRef, int]] = []
         self._after: list[int] = []
@@ -86,15 +93,20 @@ class StaleGradient:
     def _some(self, entry: tuple[TensorRef, TensorRef, int]) -> bool:
         """Old code clears with `grad.data.zero_()`, which raises no version.
 
-        Off the CPU the look waits for the device, so it is taken at the first two occasions only.
+        A device's answer comes some steps later: until it has twice been that something is left, nothing is
+        taken to be; and after a few answers it is not asked any more.
         """
         grad = entry[1]()
         if grad is None:
             return False
-        if grad.device.type != "cpu":
-            if self._verified >= 2:
-                return True
-            self._verified += 1
         with torch.no_grad():
             values = grad.detach()
-            return bool((values.coalesce().values() if values.is_sparse else values).any())
+            if at_hand(values):
+                return bool((values.coalesce().values() if values.is_sparse else values).any())
+            self._verified += sum(number.known and number.value > 0 for number in self._pending)
+            self._pending = [number for number in self._pending if not number.known]
+            if self._verified < _VERIFIED and self._asked < _MOST_ASKED:
+                self._asked += 1
+                some = values._values() if values.is_sparse else values
+                self._pending.append(self._gathered.take(some.any().float()))
+            return self._verified >= _VERIFIED

@@ -7,6 +7,7 @@ from torch.optim import Optimizer
 from unbug.record.clips import Clips
 from unbug.record.core import Core
 from unbug.record.course import Course
+from unbug.record.gathered import Number
 from unbug.record.grammar import compress
 from unbug.record.ownership import Ownership
 from unbug.record.resumed import steps_made
@@ -140,17 +141,17 @@ class Steps:
             if core.current is not None and core.current.looks is not None:
                 core.current.looks.drop()
 
-    def scaled(self, optimizer: Optimizer, scale: float, skipped: bool, start: int) -> None:
+    def scaled(self, optimizer: Optimizer, scale: float | Number, skipped: bool, start: int) -> None:
         """GradScaler stepped, or left the optimizer alone."""
         core = self._core
         core.spent_since = start
         self._scaled(optimizer, scale, skipped)
         core.settle()
 
-    def _scaled(self, optimizer: Optimizer, scale: float, skipped: bool) -> None:
+    def _scaled(self, optimizer: Optimizer, scale: float | Number, skipped: bool) -> None:
         core = self._core
         state = core.trainings.state(optimizer)
-        state.scale = scale if scale > 0 else 1.0
+        state.scale = scale
         if state.training is None:
             self.course.enter(state)
         waited = self._unfinished is state
@@ -203,6 +204,7 @@ class Steps:
         if self._unfinished is not None:
             self.finish(self._unfinished, skipped=False)
         self.course.holding.release()
+        self.course.dozing.drain()
         self.word_may_end()
         core = self._core
         for watched in core.watched.values():

@@ -22,6 +22,7 @@ __all__ = [
     "Exponents",
     "Statistics",
     "Unseen",
+    "at_hand",
     "difference_of",
     "exponents_of",
     "first_tensor",
@@ -49,6 +50,11 @@ _own = threading.local()
 
 class Unseen(Exception):
     """A tensor cannot be summarised; the message says why, in a few words."""
+
+
+def at_hand(tensor: torch.Tensor) -> bool:
+    """Whether a tensor's elements can be read without waiting for a device."""
+    return bool(tensor.is_cpu)
 
 
 def first_tensor(value: Any, more: Mapping[str, Any] | None = None, depth: int = 3) -> torch.Tensor | None:

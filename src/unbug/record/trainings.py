@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import torch
 
     from unbug.hooks import Frame
+    from unbug.record.gathered import Number
 
 __all__ = ["PATIENCE", "LiveTraining", "OptimizerState", "Trainings", "parameters_of"]
 
@@ -59,7 +60,7 @@ class OptimizerState:
     steps: int = 0
     last_step: int = -1
     scaled: bool = False
-    scale: float = 1.0
+    scale: float | Number = 1.0
     closure: bool = False
     backwards: int = 0
     before: int | None = None

@@ -7,7 +7,16 @@ import math
 import torch
 
 from unbug.numerics import Scratch
-from unbug.record.tensors import Unseen, difference_of, flat_view, reason_unseen, squares_of, statistics_of
+from unbug.record.device import device_difference
+from unbug.record.tensors import (
+    Unseen,
+    at_hand,
+    difference_of,
+    flat_view,
+    reason_unseen,
+    squares_of,
+    statistics_of,
+)
 
 __all__ = ["BLOCK", "Before"]
 
@@ -35,14 +44,20 @@ class Before:
         reason = reason_unseen(tensor)
         if reason or not tensor.is_floating_point():
             return reason or "not floating point"
-        if tensor.device.type != "cpu":
-            return "on a device"
         flat = flat_view(tensor.detach())
         if flat is None:
             return "not dense"
         size = min(flat.numel(), BLOCK)
         kind = torch.float64 if tensor.dtype == torch.float64 else torch.float32
         used = self._used.get(kind, 0)
+        if not at_hand(tensor):
+            if used + size > _POOL:
+                return "no room left in this step"
+            start = (step * _STRIDE) % (flat.numel() - size + 1)
+            with torch.no_grad():
+                self._kept[number] = flat[start : start + size].to(kind, copy=True), start
+            self._used[kind] = used + size
+            return ""
         buffer = self._room(kind, used + size)
         if buffer is None:
             return "no room left in this step"
@@ -53,10 +68,16 @@ class Before:
         self._kept[number] = block, start
         return ""
 
-    def difference(self, number: int, tensor: torch.Tensor, scratch: Scratch) -> tuple[float, ...] | None:
-        """Statistics of the change and, as a tenth number, its 2-norm over that of the block before."""
+    def difference(
+        self, number: int, tensor: torch.Tensor, scratch: Scratch
+    ) -> tuple[float, ...] | torch.Tensor | None:
+        """Statistics of the change and, as a tenth number, its 2-norm over that of the block before.
+
+        Returns:
+            On a device a vector for `device.finish_difference`; None where there is nothing to compare.
+        """
         kept = self._kept.pop(number, None)
-        flat = flat_view(tensor.detach()) if tensor.device.type == "cpu" else None
+        flat = flat_view(tensor.detach())
         if kept is None or flat is None:
             return None
         block, start = kept
@@ -64,6 +85,8 @@ class Before:
             return None
         part = flat[start : start + block.numel()]
         try:
+            if not at_hand(tensor):
+                return device_difference(part, block) if part.device == block.device else None
             both = difference_of(part, block, scratch)
             if both is None:
                 squares = squares_of(block, scratch)
