@@ -2,9 +2,10 @@
 
 Why it matters: the model learns to say this class; the others, which it is measured by, it hardly met.
 How it decides: at the end of a training whose loss does not weigh classes, one class has at least `majority`
-    of the training labels, and at most `elsewhere` of at least `rows` labels of the evaluation: in its loss
-    calls, where the model then also misses the others more often (by `recall`), or in the batches that a
-    probe kept of it, whose labels go with their inputs.
+    of the training labels, and at most `elsewhere` of at least `rows` labels of the evaluation, where the
+    other classes are at least `rarer` times as frequent: in its loss calls, where the model then also misses
+    the others more often (by `recall`), or in the batches that a probe kept of it, whose labels go with
+    their inputs (`apart`).
 When it is wrong: benchmarks of long tails that are balanced in the evaluation on purpose and answer it with a
     loss of their own.
 What to do: look at how training examples are filtered and drawn; weigh classes in the loss, or draw the rare
