@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import json
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -44,9 +45,10 @@ def bars(bench: str, printed: str) -> list[Bar]:
 
 
 def is_script(path: Path) -> bool:
-    """Whether the file can be run and is meant to be; the others help those, or say that they take long."""
+    """Whether the file is a benchmark that states bars; the others help those, or say that they take long."""
     text = path.read_text(encoding="utf-8")
-    return '__name__ == "__main__"' in text and "Not part of `make bench`" not in text
+    states = re.search(r"^ *(import bars|from bars import)\b", text, re.MULTILINE)
+    return states is not None and '__name__ == "__main__"' in text and "Not part of `make bench`" not in text
 
 
 def run(script: Path) -> list[Bar]:

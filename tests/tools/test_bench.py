@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from bench import bars
@@ -46,3 +48,15 @@ def test_a_run(tmp_path, monkeypatch, program, holds, told):
 def test_an_unknown_name_is_told(capsys):
     assert bench.main(["nonesuch"]) == 2
     assert "no benchmark nonesuch" in capsys.readouterr().err
+
+
+def test_only_benchmarks_that_state_bars_are_run():
+    chosen = {path.stem for path in (bench.REPO / "bench").glob("*.py") if bench.is_script(path)}
+    assert {"cost", "scalars", "crash", "reading", "size", "kernel", "same"} <= chosen
+    assert not chosen & {"real", "real_page", "real_equal", "_measured", "models", "bars", "cuda"}
+    stating = {
+        path.stem
+        for path in (bench.REPO / "bench").glob("*.py")
+        if re.search(r"\bbars\.|from bars import", path.read_text())
+    }
+    assert chosen <= stating, "a benchmark without a bar cannot be judged"
