@@ -108,8 +108,8 @@ class Sides:
         if not grad or first:
             self.looked = None
         key = max(self._core.number(), 0), id(root)
-        if grad and not first and self._undecided.count(key) >= _MOST_LATER:
-            return
+        if grad and not first and not 0 < self._undecided.count(key) < _MOST_LATER:
+            return  # what comes behind the first model of a step is fed by it, mostly
         side = self._side(*key, grad, root)
         if side is None:
             return
@@ -218,6 +218,7 @@ class Sides:
         fields: dict[str, Any] = {
             "phase": "train" if grad else "eval",
             "module": side.module,
+            "root": next((n for n, one in enumerate(self._roots) if id(one) == root), -1),
             "batches": side.batches,
             "batches_looked_at": side.looks,
             "rows_looked_at": side.rows,

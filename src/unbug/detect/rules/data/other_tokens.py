@@ -72,7 +72,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     )
     compared: list[tuple[int, tuple[float, float] | None]] = []
     for step, evaluates, fields in told:
-        name = str(fields.get("module") or "")
+        name = f"{fields.get('module')} {fields.get('root')}"
         if not evaluates:
             trained[name] = fields
         elif name in trained:

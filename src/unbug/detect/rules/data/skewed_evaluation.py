@@ -78,7 +78,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     )
     skewed: list[tuple[int, Fields, Fields, Bilingual | None]] = []
     for step, evaluates, fields in told:
-        name = str(fields.get("module") or "")
+        name = f"{fields.get('module')} {fields.get('root')}"
         if not evaluates:
             trained[name] = fields
             continue

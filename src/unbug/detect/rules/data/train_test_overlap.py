@@ -80,7 +80,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         key=lambda one: one[:2],
     )
     for step, evaluates, fields in told:
-        name = str(fields.get("module") or "")
+        name = f"{fields.get('module')} {fields.get('root')}"
         if not evaluates:
             trained[name] = fields
             continue
