@@ -11,39 +11,24 @@ the programs import. Not part of `make bench`: the programs are not part of unbu
 from __future__ import annotations
 
 import argparse
-import fnmatch
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import bars  # type: ignore[import-not-found]
+from real_comparing import Ran, differences, masked  # type: ignore[import-not-found]
 from real_data import RECIPES  # type: ignore[import-not-found]
-from same import MEASURED, RESULTS, _first_difference, _without_clock  # type: ignore[import-not-found]
+from same import MEASURED, RESULTS, _without_clock  # type: ignore[import-not-found]
 
 __all__ = ["main", "missing", "table"]
 
 TABLE = Path(__file__).with_suffix(".toml")
-CHECKPOINTS = (".pt", ".pth", ".ckpt", ".tar", ".bin")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ran:
-    """What one run of a program left behind."""
-
-    status: int
-    streams: Mapping[str, bytes]
-    files: Mapping[str, Path]
-    peak_bytes: int
-    wall_s: float
-    left_behind: tuple[str, ...]
 
 
 def table() -> dict[str, dict]:
@@ -133,75 +118,6 @@ def _files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _masked(content: bytes, varies: Sequence[str]) -> bytes:
-    content = content.replace(b"\r", b"\n")
-    for pattern in varies:
-        content = re.sub(pattern.encode(), b"*", content, flags=re.MULTILINE)
-    return content
-
-
-def _named(ran: Ran, program: Mapping) -> dict[str, Path]:
-    """The written files by a name that is the same each time."""
-    named = {}
-    for name, path in ran.files.items():
-        if any(fnmatch.fnmatch(name, f"*{pattern}") for pattern in program.get("ignored", ())):
-            continue
-        steady = re.sub(r"tfevents\.[\w.-]+", "tfevents", name)
-        named[_masked(steady.encode(), program.get("varies", ())).decode()] = path
-    return named
-
-
-def differences(bare: Ran, other: Ran, program: Mapping, python: str) -> list[str]:
-    """What is not the same, in words."""
-    found = []
-    if other.status != bare.status:
-        found.append(f"ends with {other.status}, bare with {bare.status}")
-    varies = program.get("varies", ())
-    for stream in ("stdout", "stderr"):
-        one, two = (_masked(ran.streams[stream], varies) for ran in (bare, other))
-        if one != two:
-            found.append(f"{stream}: {_first_difference(one, two)}")
-    if other.left_behind:
-        found.append(f"leaves processes behind: {'; '.join(other.left_behind)}")
-    here, there = _named(bare, program), _named(other, program)
-    if set(here) != set(there):
-        found.append(f"writes {sorted(set(there) - set(here))}, lacks {sorted(set(here) - set(there))}")
-    for name in sorted(set(here) & set(there)):
-        differs = _file_difference(here[name], there[name], program, python)
-        if differs:
-            found.append(f"{name}: {differs}")
-    return found
-
-
-def _file_difference(one: Path, two: Path, program: Mapping, python: str) -> str:
-    if one.read_bytes() == two.read_bytes():
-        return ""
-    if "tfevents" in one.name:
-        left, right = (_logged(path, program.get("logged_varies", ())) for path in (one, two))
-        return "" if left == right else f"logs {right[:3]}…, bare {left[:3]}…"
-    if one.suffix in CHECKPOINTS:
-        line = [python, str(Path(__file__).with_name("real_equal.py")), str(one), str(two)]
-        told = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
-        return "" if told.returncode == 0 else (told.stdout or told.stderr).strip()[-300:]
-    if _masked(one.read_bytes(), program.get("varies", ())) == _masked(
-        two.read_bytes(), program.get("varies", ())
-    ):
-        return ""
-    return f"{two.stat().st_size} bytes differ from {one.stat().st_size} bare"
-
-
-def _logged(path: Path, varies: Sequence[str]) -> list[tuple[str, int, str]]:
-    """What an event file holds, without the time of day."""
-    from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
-
-    return [
-        (value.tag, event.step, re.sub(r"__\d{10}", "", repr(value)))
-        for event in LegacyEventFileLoader(str(path)).Load()
-        for value in event.summary.value
-        if not any(re.search(pattern, value.tag) for pattern in varies)
-    ]
-
-
 def recorded(runs: Path) -> dict[str, object]:
     """What unbug recorded of the program and found in it."""
     from unbug.detect import diagnose
@@ -256,7 +172,7 @@ def measure(program: Mapping, folder: Path, base: Path, python: str) -> dict[str
     return {
         "program": program["name"],
         "status": bare.status,
-        "said": _masked(bare.streams["stderr"] or bare.streams["stdout"], ())[-400:].decode(errors="replace"),
+        "said": masked(bare.streams["stderr"] or bare.streams["stdout"], ())[-400:].decode(errors="replace"),
         "control": differences(bare, again, program, python),
         "changed": differences(bare, watched, program, python),
         "files": len(bare.files),

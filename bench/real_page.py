@@ -15,6 +15,7 @@ import real  # type: ignore[import-not-found]
 
 PAGE = Path(__file__).parent.parent / "docs" / "explanation" / "real-programs.md"
 LIBRARIES = "torch torchvision numpy gymnasium tyro tensorboard wandb lightning pytorch-ignite skorch scipy"
+_NOT_RUN = "not run, or it differs from one bare run to the next"
 ASK = "import importlib.metadata as m, sys; print(*(f'{n} {m.version(n)}' for n in sys.argv[1:]), sep=', ')"
 
 HEAD = """# Real programs
@@ -106,10 +107,7 @@ def page(python: str) -> str:
     parts += findings or ["Nothing was stated."]
     if left:
         parts += ["", "## Not measured", ""]
-        parts += [
-            "In the table, but without a result, as they were not run or differ from one bare run to",
-            f"the next: {', '.join(left)}.",
-        ]
+        parts += [f"- **{name}**: {programs[name].get('fails', _NOT_RUN)}." for name in left]
     parts += ["", "## Versions", "", "| repository | commit | licence |", "| --- | --- | --- |"]
     known = {(one["address"], one["commit"], one["licence"]) for one, _ in shown}
     parts += [f"| {address} | `{commit[:12]}` | {licence} |" for address, commit, licence in sorted(known)]
