@@ -21,6 +21,8 @@ from unbug.checks.probes.untrained import untrained_view
 __all__ = ["targets"]
 
 _LEAST_ROWS, _LEAST_EVALUATED, _MOST_EVALUATED, _SEED = 40, 40, 256, 20090201
+_IDS = 2
+"""Whole numbers of an example that are names, rather than a text."""
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -68,6 +70,8 @@ def targets(subject: Subject, clock: Clock) -> dict[str, Any]:
 
 
 def _related(subject: Subject, chosen: list[Pairs], other: list[Pairs], clock: Clock) -> dict[str, Any]:
+    if all(one.numbers is None and one.tokens is not None and one.tokens.shape[1] <= _IDS for one in chosen):
+        return {}  # names of users and things: neighbours among them mean nothing
     draw, count = np.random.default_rng(_SEED), sum(len(one) for one in chosen)
     train, asked = wanted_of(chosen), wanted_of(other)
     beside = sum(len(one) for one in other)

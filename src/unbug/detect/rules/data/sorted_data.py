@@ -5,7 +5,7 @@ How it decides: over at least `batches` recorded batches in a row, the mean targ
     more than `ratio` times what it would if examples were drawn at random (the F statistic of an analysis of
     variance). Class numbers must also go with those of the batch before (correlation at least `follows`);
     other targets must go up (or down) in nearly all of them, with a small spread inside each.
-When it is wrong: streams that must be read in the order of time.
+When it is wrong: streams that must be read in the order of time; a curriculum that follows the targets.
 What to do: shuffle: `DataLoader(…, shuffle=True)`, or `torch.randperm` in each epoch.
 Source: Bottou 2012, "Stochastic Gradient Descent Tricks", section 5.1; Fisher's F test; the numbers are ours.
 """
@@ -36,7 +36,7 @@ from unbug.detect.given import answers, told_at
 class Thresholds:
     batches: int = threshold(8, unit="recorded batches", low=4, high=64, why="a trend shows")
     ratio: float = threshold(
-        8.0, unit="times chance", low=2, high=1e6, why="chance stays below 3 in 999 of 1000 trainings"
+        20.0, unit="times chance", low=2, high=1e6, why="chance stays below 3, a curriculum came to 13"
     )
     follows: float = threshold(0.5, unit="correlation", low=0, high=1, why="shuffled batches have none")
     sorted: float = threshold(0.95, unit="of the pairs", low=0.5, high=1, why="time series go up and down")

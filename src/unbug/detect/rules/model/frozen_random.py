@@ -76,7 +76,7 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         and (_fresh(one, at) or (unloaded and is_drawn(one, elements=at.drawn)))
         and not _has_twin(one, trained)
     ]
-    frozen = [one for one in frozen if not _adapted(str(one["layer"]), trained)]
+    frozen = [one for one in frozen if not _adapted(one, trained)]
     until = max(told.step, 0) if told is not None else 0
     in_turn = {track.place for track in window.read("grad.count") if track.steps[0] <= until}
     frozen = [one for one in frozen if str(one["place"]) not in in_turn]
@@ -120,14 +120,30 @@ def _has_twin(one: Mapping[str, Any], trained: list[Mapping[str, Any]]) -> bool:
     return any(all(one.get(name) == other.get(name) for name in same) for other in trained)
 
 
-def _adapted(layer: str, trained: list[Mapping[str, Any]]) -> bool:
-    """Whether trained weights lie inside or beside the layer: an adapter."""
+def _adapted(one: Mapping[str, Any], trained: list[Mapping[str, Any]]) -> bool:
+    """Whether trained weights lie inside the layer, are called an adapter beside it, or are two beside it
+    whose product has its shape and a lower rank."""
+    layer = str(one["layer"])
     above = layer.rpartition(".")[0]
-    near = [str(one["place"]) for one in trained]
+    near = [str(other["place"]) for other in trained]
     if any(path.startswith(f"{layer}.") for path in near):
         return True
+    beside = [other for other in trained if str(other["layer"]).rpartition(".")[0] == above]
     direct = [path for path in near if above and path.startswith(f"{above}.")]
-    return any("lora" in path.lower() or "adapter" in path.lower() for path in direct)
+    if any("lora" in path.lower() or "adapter" in path.lower() for path in direct):
+        return True
+    sizes = [_sizes(other) for other in beside]
+    inputs, outputs = _sizes(one)
+    ranks = {first[1] for first in sizes if first[0] == inputs} & {
+        second[0] for second in sizes if second[1] == outputs
+    }
+    return any(0 < rank < min(inputs, outputs) for rank in ranks)
+
+
+def _sizes(one: Mapping[str, Any]) -> tuple[int, int]:
+    """Inputs and outputs of a weight."""
+    inputs = int(one.get("fan_in") or 0)
+    return inputs, int(one.get("elements") or 0) // max(inputs, 1)
 
 
 def _weight(place: str, std: float = 0.0722, absmax: float = 0.1249, **fields: Any) -> dict[str, Any]:
@@ -172,6 +188,16 @@ CASES = (
     ),
     silent(
         "an adapter beside it", events=(_told(_weight("fc"), _weight("fc.lora_a", trained=True, fan_in=8)),)
+    ),
+    silent(
+        "a product of lower rank beside it",
+        events=(
+            _told(
+                _weight("fc"),
+                _weight("down", trained=True, elements=64 * 4),
+                _weight("up", trained=True, fan_in=4, elements=4 * 32),
+            ),
+        ),
     ),
     silent(
         "frozen while the other network steps",

@@ -5,7 +5,8 @@ Why it matters: each layer multiplies the size of the signal by about the deviat
     1 nothing arrives at the end, and no gradient at the beginning.
 How it decides: before the first step, in a model that loaded no weights, the deviation of a layer's weights
     is more than `large` times what He et al. advise, sqrt(2 / inputs); or in most layers, two or more, it
-    is less than `small` of it. Layers with fewer than `inputs` inputs are left out.
+    is less than `small` of it. Layers with fewer than `inputs` inputs are left out, and weights that are
+    another layer's too: those of an embedding have its size.
 When it is wrong: schemes that scale the weights elsewhere, in the forward pass; layers of other classes
     than PyTorch's are left out for it.
 What to do: leave PyTorch's default initialisation, or use `nn.init.kaiming_normal_` or `xavier_uniform_`.
@@ -21,6 +22,7 @@ from unbug.detect.contract import (
     Bilingual,
     Event,
     Finding,
+    Place,
     Severity,
     Training,
     Window,
@@ -61,10 +63,14 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
     told = layers(window)
     if told is None or window.training.number > 0 or _loaded(window):
         return
+    tied = {path for place in window.places if place.aliases for path in (place.path, *place.aliases)}
     sizes = {
         str(one["place"]): number(one.get("std"), 0) / sqrt(2 / int(one["fan_in"]))
         for one in told.fields.get("weights") or ()
-        if one.get("class") in _KINDS and one.get("trained") and int(one.get("fan_in") or 0) >= at.inputs
+        if one.get("class") in _KINDS
+        and one.get("trained")
+        and int(one.get("fan_in") or 0) >= at.inputs
+        and str(one["place"]) not in tied
     }
     large = {path: size for path, size in sizes.items() if at.large < size < float("inf")}
     zeros = {path: size for path, size in sizes.items() if size == 0}
@@ -156,6 +162,11 @@ CASES = (
     silent("residual branches that begin at zero", events=(_told(0.0, 0.6, 0.0, 0.6),)),
     silent("one input", events=(_told(20.0, inputs=1),)),
     silent("weights that a layer scales itself", events=(_told(8.0, kind="EqualLinear"),)),
+    silent(
+        "tied with an embedding",
+        places=(Place(path="fc1.weight", kind="parameter", aliases=("emb.weight",), order=0),),
+        events=(_told(1.0, 4.1),),
+    ),
     silent("they were loaded", events=(_LOADED, _told(9.0))),
     silent("a training that goes on", events=(_told(9.0),), training=Training(number=1, steps=1)),
 )

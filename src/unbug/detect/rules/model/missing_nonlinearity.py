@@ -22,6 +22,7 @@ from unbug.detect.contract import (
     Bilingual,
     Event,
     Finding,
+    Place,
     Severity,
     Window,
     detector,
@@ -75,7 +76,9 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
             advice=Bilingual(
                 f"put an activation, such as ReLU, behind {first}", f"在 {first} 之后加入 ReLU 等激活函数"
             ),
-            severity=Severity.NOTE if _lonely(found, fact.step) and _apart(first, second) else None,
+            severity=Severity.NOTE
+            if (_lonely(found, fact.step) and _apart(first, second)) or _adapter(window, item)
+            else None,
             steps=(fact.step, fact.step),
             known_at=fact.step,
             weight=-float(len(told)),
@@ -88,6 +91,14 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
 def _lonely(found: list[Fact], step: int) -> bool:
     """Whether only one pair was seen by a step."""
     return len({(one.item.get("first"), one.item.get("second")) for one in found if one.step <= step}) == 1
+
+
+def _adapter(window: Window, item: Mapping[str, Any]) -> bool:
+    """Whether the two are parameters of one part of the network, as narrow as can be: those of an adapter."""
+    parameters = {place.path for place in window.places if place.kind == "parameter"}
+    first, second = str(item.get("first")), str(item.get("second"))
+    narrow = int(item.get("width") or 0) <= min(int(item.get("in") or 0), int(item.get("out") or 0))
+    return narrow and "." in first and {first, second} <= parameters and not _apart(first, second)
 
 
 def _apart(first: str, second: str) -> bool:
@@ -111,6 +122,12 @@ def _look(into: int, width: int, out: int, **fields: Any) -> Event:
 
 CASES = (
     fires("a wide one", place="fc1", events=(_look(16, 64, 10),)),
+    fires(
+        "the factors of an adapter",
+        severity=Severity.NOTE,
+        places=tuple(Place(path=f"fc.{one}", kind="parameter", order=0) for one in "ab"),
+        events=(_look(16, 4, 4, first="fc.a", second="fc.b"),),
+    ),
     fires("just no bottleneck", events=(_look(16, 10, 10),)),
     fires("BatchNorm between", events=(_look(16, 64, 10, through=["BatchNorm"]),)),
     fires(
