@@ -17,7 +17,7 @@ import torch
 
 from unbug.record.kept_links import KeptLoss, Link, find_link
 from unbug.record.kept_models import KeptBatch, KeptModel, next_told
-from unbug.record.kept_tree import NotKept, copied, mapped, size_bytes, tensors_in
+from unbug.record.kept_tree import NotKept, copied, first_rows, size_bytes, tensors_in
 from unbug.record.made_by import made_by
 from unbug.record.near_targets import tell_targets
 from unbug.record.sight import TOLD_AT
@@ -200,7 +200,7 @@ class KeptBatches:
             longest = max((int(one.shape[0]) for _, one in tensors_in(given) if one.dim()), default=0)
             if (size > cap or (evaluates and longest > _EVALUATION_ROWS)) and longest:
                 rows = max(1, min(_EVALUATION_ROWS, int(longest * cap / max(size, 1))))
-                given = mapped(given, lambda one: one[:rows] if one.dim() and len(one) == longest else one)
+                given = first_rows(given, rows, longest)
             if model.held_bytes + min(size, cap) > _ALL_BYTES and (evaluates or cap < _WHOLE_BYTES):
                 return
             kept_args, kept_kwargs = copied(given)

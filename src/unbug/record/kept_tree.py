@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["NotKept", "copied", "mapped", "size_bytes", "tensors_in"]
+__all__ = ["NotKept", "copied", "first_rows", "mapped", "size_bytes", "tensors_in"]
 
 _PLAIN = (type(None), bool, int, float, str, torch.dtype, torch.device, slice)
 _DEEPEST, _LONGEST = 4, 64
@@ -65,11 +65,31 @@ def copied(value: Any) -> Any:
     return mapped(value, _copy)
 
 
+def first_rows(value: Any, rows: int, of: int) -> Any:
+    """The tree with the first rows of each tensor that has `of` rows.
+
+    Raises:
+        NotKept: one of these is not dense, and cannot be cut.
+    """
+
+    def cut(tensor: torch.Tensor) -> torch.Tensor:
+        if not tensor.dim() or len(tensor) != of:
+            return tensor
+        _check_dense(tensor)
+        return tensor[:rows]
+
+    return mapped(value, cut)
+
+
+def _check_dense(tensor: torch.Tensor) -> None:
+    if tensor.layout != torch.strided or tensor.is_quantized:
+        raise NotKept("a tensor that is not dense")
+
+
 def _copy(tensor: torch.Tensor) -> torch.Tensor:
     if type(tensor) is not torch.Tensor and not isinstance(tensor, torch.nn.Parameter):
         raise NotKept(f"a tensor of class {type(tensor).__name__}")
-    if tensor.layout != torch.strided or tensor.is_quantized:
-        raise NotKept("a tensor that is not dense")
+    _check_dense(tensor)
     if tensor.device.type != "cpu":
         raise NotKept(f"inputs on {tensor.device.type}: nothing is copied from a device")
     return tensor.detach().clone()
