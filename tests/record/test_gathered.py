@@ -39,12 +39,14 @@ def test_numbers_of_several_types_arrive_together():
     assert not any(number.lost for number in numbers)
 
 
-def test_enough_numbers_are_fetched_without_being_asked_for():
+def test_enough_numbers_are_fetched_without_being_asked_for(monkeypatch):
     some = gathered()
     numbers = [some.take(torch.tensor(float(number))) for number in range(MOST)]
     assert some.due
-    for _ in range(6):
-        some.poll()
+    some.poll()
+    assert not numbers[0].known
+    monkeypatch.setattr(Later, "polls", Later.polls + 10)
+    some.poll()
     assert [number.value for number in numbers] == list(range(MOST)) and not some.due
 
 
@@ -143,7 +145,7 @@ def test_the_same_series_as_at_hand(record, far, monkeypatch, clip):
 
 @pytest.mark.parametrize("scaled", [False, True])
 def test_every_loss_of_short_steps_is_kept(record, far, scaled):
-    with record() as writer:
+    with record(budget=0.001) as writer:
         told = train(1500, scaler=torch.amp.GradScaler("cpu", growth_interval=500) if scaled else None)
     assert writer.recorder._core.slept > 300, "the program was too slow to show anything"
     found = writer.read("loss.value")
@@ -158,7 +160,7 @@ def test_a_loss_that_is_not_finite_ends_the_sleep(record, far):
         if next(count) == 1000:
             net[0].weight.data.fill_(math.nan)
 
-    with record() as writer:
+    with record(budget=0.001) as writer:
         train(1400, step_of=spoil)
     bad = sorted(step for step, value in writer.read("loss.nonfinite") if value)
     assert bad == list(range(1001, 1400)) or bad == list(range(1000, 1400))

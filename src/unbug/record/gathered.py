@@ -101,10 +101,7 @@ class Gathered:
         if self._held and (wait or self.due):
             self._gather()
         fetches = self._fetches
-        arrived = [wait or later.ready() for _, later in fetches]
-        for there in arrived:
-            if not there:
-                break
+        while fetches and (wait or fetches[0][1].ready()):
             numbers, later = fetches.popleft()
             try:
                 values = later.values()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from copy import copy
+from typing import ClassVar
 
 import torch
 
@@ -28,11 +29,14 @@ class Later:
     event on the device's stream says that the copy is done.
     """
 
-    __slots__ = ("_event", "_finish", "_host", "_polls")
+    __slots__ = ("_begun", "_event", "_finish", "_host")
+
+    polls: ClassVar[int] = 0
+    """How often a queue has looked for what has arrived: some steps of time for devices without events."""
 
     def __init__(self, vector: torch.Tensor, finish: Callable[[list[float]], Values]) -> None:
         self._finish = finish
-        self._polls = 0
+        self._begun = Later.polls
         self._event: torch.cuda.Event | None = None
         if vector.device.type == "cuda":
             self._host = torch.empty(vector.shape, dtype=vector.dtype, pin_memory=True)
@@ -52,8 +56,7 @@ class Later:
         """Whether reading would not wait; devices without events are given some steps of time."""
         if self._event is not None:
             return bool(self._event.query())
-        self._polls += 1
-        return self._polls > _POLLS
+        return Later.polls - self._begun > _POLLS
 
     def values(self) -> Values:
         """The finished row."""
@@ -138,6 +141,7 @@ class Rows:
     def poll(self, *, wait: bool = False) -> None:
         """Write what has arrived, in order; all of it with `wait`."""
         late = self._late
+        Later.polls += 1
         self.gathered.poll(wait=wait)
         while late and (wait or late[0][1].ready()):
             group, values, t_ns, training, step, micro, phase = late.popleft()
