@@ -1,32 +1,30 @@
-"""Looks at the loss's terms and graph, at gradients of steps in a row, and at the time that modules take."""
+"""Looks at the graph of the loss, at gradients of steps in a row, and at the time that modules take."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from unbug.hooks import LossCall, node_time
+from unbug.hooks import LossCall
 from unbug.record.afterwards import Afterwards
 from unbug.record.barren_forwards import tell_untrained
 from unbug.record.flat import Flat
 from unbug.record.flat import is_due as is_flat_due
 from unbug.record.items import SAMPLED
+from unbug.record.lossterms import LossTerms
 from unbug.record.moduletime import ModuleTimes
 from unbug.record.pairs import SERIES, GradientPairs, Sample, owned_tensors
 from unbug.record.reach import Reach, is_due
 from unbug.record.roots import owned
 from unbug.record.rows import Later
 from unbug.record.schedulers import Schedulers
-from unbug.record.sight import TOLD_AT, Sight
+from unbug.record.sight import Sight
 from unbug.record.structure import Structure
-from unbug.record.terms import Given, Sum, terms_of
 from unbug.record.twins import Twins
 from unbug.record.twins import is_due as is_twins_due
-from unbug.types import Phase, Place, Series
+from unbug.types import Place, Series
 
 if TYPE_CHECKING:
     from unbug.record.budget import Item
@@ -35,10 +33,6 @@ if TYPE_CHECKING:
     from unbug.record.watched import Watched
 
 __all__ = ["StepEyes"]
-
-_ONE_TERM = 16.0
-"""How much more rarely a loss is looked at that was no sum."""
-_MOST_CHANGES, _MOST_GIVEN = 20, 64
 
 
 class StepEyes:
@@ -50,8 +44,7 @@ class StepEyes:
         self._pairs: dict[int, GradientPairs] = {}
         self._pair_item: Item | None = None
         self._pair_ns = 0
-        self._given: dict[int, Given] = {}
-        self._told_terms: Counter[tuple[int, tuple[str, ...]]] = Counter()
+        self._terms = LossTerms(core, sight)
         self._reach: dict[int, Reach] = {}
         self._times: ModuleTimes | None = None
         self._time_groups: dict[tuple[int, str], int] = {}
@@ -61,24 +54,12 @@ class StepEyes:
     # The loss.
     def loss(self, call: LossCall) -> None:
         """A loss function gave a value; kept until backward where its terms are to be looked at."""
-        value = call.value
-        if (
-            value.grad_fn is None
-            or value.numel() != 1
-            or value.is_complex()
-            or len(self._given) >= _MOST_GIVEN
-        ):
-            return
-        time = node_time(value.grad_fn)
-        if time >= 0:
-            kept = value.item() if value.device.type == "cpu" else value.detach().reshape(()).clone()
-            self._given[time] = Given(call.function, call.frame, kept)
+        self._terms.loss(call)
 
     @property
     def wants_losses(self) -> bool:
         """Whether the terms of the step in progress are to be looked at."""
-        current = self._core.current
-        return current is not None and current.looks is not None and "terms" in current.looks.eyes
+        return self._terms.wants_losses
 
     def backward(self, tensors: tuple[torch.Tensor, ...]) -> None:
         """Backward begins."""
@@ -90,10 +71,7 @@ class StepEyes:
         self._structure.backward(watched, tensors)
         if is_flat_due(watched.training.steps):
             self._sight.safely("flat", lambda: self._flat.backward(watched, tensors))
-        item = self._sight.planned("terms") if watched.looks.eyes else None
-        if item is not None:
-            given, self._given = self._given, {}
-            self._sight.look("terms", item, lambda: self._terms(watched, item, tensors, given))
+        self._terms.backward(watched, tensors)
 
     def backward_ended(self) -> None:
         """Backward ended."""
@@ -104,63 +82,6 @@ class StepEyes:
     def scheduled(self, scheduler: Any) -> None:
         """The program stepped a scheduler."""
         self._sight.safely("scheduler", lambda: self._schedulers.stepped(scheduler))
-
-    def _terms(
-        self, watched: Watched, item: Item, tensors: tuple[torch.Tensor, ...], given: Mapping[int, Given]
-    ) -> bool:
-        loss = tensors[0] if len(tensors) == 1 else None
-        if loss is None or loss.numel() != 1 or loss.is_complex():
-            return True
-        terms = terms_of(loss)
-        item.weight = 1.0 if terms is not None and len(terms) > 1 else _ONE_TERM
-        if terms is None or len(terms) < 2:
-            return True
-        found, number = Sum(terms, given), watched.training.number
-        micro = max(self._core.progress.micro - 1, 0)
-        values = [one.value for one in found.known]
-        if loss.device.type == "cpu":
-            numbers = [value for value in values if isinstance(value, float)]
-            if len(numbers) == len(values):
-                self._write_terms(number, found, [loss.item(), *numbers], micro)
-            return True
-        copies = [
-            value for value in values if isinstance(value, torch.Tensor) and value.device == loss.device
-        ]
-        if len(copies) == len(values):
-            vector = torch.stack([one.double() for one in (loss.detach().reshape(()), *copies)])
-            step = watched.training.steps
-            self._sight.fetch(vector, lambda got: self._write_terms(number, found, got, micro, step=step))
-        return True
-
-    def _write_terms(
-        self, number: int, found: Sum, numbers: list[float], micro: int, *, step: int | None = None
-    ) -> None:
-        core = self._core
-        row = found.row(numbers[0], numbers[1:])
-        key = (number, tuple(found.names))
-        if key in self._told_terms or len(self._told_terms) < _MOST_CHANGES:
-            self._told_terms[key] += 1
-            if self._told_terms[key] in TOLD_AT:
-                core.event("loss_terms", found.fields(numbers[0], row), training=number, step=step)
-        if row:
-            place = Place(path="loss", kind="loss", training=number)
-            series = [
-                Series(name="loss.term", place=place, statistic=name, sampled=SAMPLED)
-                for name in found.row_names
-            ]
-            group = core.writer.group(series)
-            if step is None:
-                core.rows.add(group, row, micro=micro)
-            else:
-                core.writer.row(
-                    group,
-                    row,
-                    t_ns=core.clock_ns(),
-                    training=number,
-                    step=step,
-                    micro=micro,
-                    phase=Phase.TRAIN,
-                )
 
     def _reach_of(self, watched: Watched) -> Reach:
         return self._reach.setdefault(watched.training.number, Reach())
@@ -298,5 +219,5 @@ class StepEyes:
         self._sight.safely("twins", self._twins.close)
         self._after.close()
         self._pairs.clear()
-        self._given.clear()
+        self._terms.close()
         self._reach.clear()
