@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -127,7 +129,19 @@ def _inside(thing: Any, memo: dict[int, Any]) -> Iterable[Any]:
     kind = type(thing)
     if isinstance(thing, torch.optim.Optimizer) or hasattr(kind, "__next__") or hasattr(kind, "fileno"):
         raise NotPossible(f"the model holds a {kind.__name__}")
+    if isinstance(thing, FunctionType):
+        _check_function(thing)
     if package in _LEFT_OUT:
         return ()
     held = getattr(thing, "__dict__", None)
     return held.values() if isinstance(held, dict) else ()
+
+
+def _check_function(function: FunctionType) -> None:
+    """Refuse functions over a module or a tensor: a copy of the model would go on using the original's."""
+    held = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # a cell that is empty yet
+            held.append(cell.cell_contents)
+    if any(isinstance(one, nn.Module | torch.Tensor) for one in held):
+        raise NotPossible(f"the model holds a function over a module: {function.__qualname__}")
