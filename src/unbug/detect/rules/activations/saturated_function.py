@@ -33,9 +33,9 @@ from unbug.detect.contract import (
 from unbug.detect.flatness import flatness
 
 _KINDS = {
-    "Tanh": Bilingual("tanh", "tanh"),
-    "Sigmoid": Bilingual("sigmoid", "sigmoid"),
-    "Softmax": Bilingual("softmax", "softmax"),
+    "Tanh": Bilingual("tanh"),
+    "Sigmoid": Bilingual("sigmoid"),
+    "Softmax": Bilingual("softmax"),
     "MkldnnRnnLayer": Bilingual("the gates", "门控"),
 }
 
