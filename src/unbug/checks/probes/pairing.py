@@ -26,7 +26,8 @@ def pairing(batches: Sequence[Pairs]) -> dict[str, Any]:
         (with another one), `target_known` (share of those other targets that some row had had before),
         `row_times` (mean number of batches of a row), `row_times_spread` (variance of that over its mean:
         1 for rows drawn at random), `different_rows`, `chance` (that two rows have the same target),
-        `same_targets` (share of batches with exactly the targets of the batch before, on other rows),
+        `same_targets` (share of batches with exactly the targets of the batch before, on other rows, and in
+        an order that the program does not make by rule, such as half of them 0 and half 1),
         `groups_kept` (of two rows that had one target when they met, how often they have one when they meet
         again, less the same of two rows that had different ones: 1 where classes are only renamed).
     """
@@ -45,7 +46,7 @@ def pairing(batches: Sequence[Pairs]) -> dict[str, Any]:
         rows, targets = batch.inputs.tolist(), batch.targets.tolist()
         if last is not None and len(last) == len(batch) and bool((last.inputs != batch.inputs).all()):
             followed += 1
-            same += bool((last.targets == batch.targets).all())
+            same += bool((last.targets == batch.targets).all()) and not _is_pattern(batch)
         last = batch
         fresh: dict[int, int] = {}
         for row, target in zip(rows, targets, strict=True):
@@ -88,6 +89,15 @@ def pairing(batches: Sequence[Pairs]) -> dict[str, Any]:
         "targets_are": _kind(batches),
         "groups_kept": _kept(met_pairs),
     }
+
+
+def _is_pattern(batch: Pairs) -> bool:
+    """Whether the targets come in runs or in turn: real and made, two domains, episodes of few shots."""
+    targets = batch.targets
+    runs = 1 + int((targets[1:] != targets[:-1]).sum())
+    if runs <= len(np.unique(targets)):
+        return True
+    return any(bool((targets[turn:] == targets[:-turn]).all()) for turn in range(1, len(targets) // 2 + 1))
 
 
 def _kind(batches: Sequence[Pairs]) -> str:

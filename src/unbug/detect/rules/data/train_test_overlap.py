@@ -14,7 +14,7 @@ Source: Kapoor and Narayanan 2023, "Leakage and the reproducibility crisis", typ
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import log2, prod
 
@@ -158,10 +158,16 @@ def _tells_apart(fields: Fields, at: Thresholds, bits: float) -> bool:
     values, width = int(fields.get("distinct_values") or 0), prod(fields.get("shape") or (0,))
     counts = fields.get("token_counts")
     if counts and not values:
-        values, width = sum(count > 0 for count in counts), int(fields.get("token_width") or 0)
-    elif values >= at.values or values < at.few_values:
+        return int(fields.get("token_width") or 0) * _entropy(counts) >= bits
+    if values >= at.values or values < at.few_values:
         return values >= at.values
     return values > 1 and width * log2(values) >= bits
+
+
+def _entropy(counts: Sequence[int]) -> float:
+    """Bits that one token tells, at most: blanks at the end of short texts tell little."""
+    total = sum(counts)
+    return -sum(count / total * log2(count / total) for count in counts if count) if total else 0.0
 
 
 def _sides(trained: int, inside: int, outside: int, **more: object) -> tuple[Event, ...]:

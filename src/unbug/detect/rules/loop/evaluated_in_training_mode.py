@@ -74,11 +74,12 @@ def find(window: Window, at: Thresholds) -> Iterator[Finding]:
         given = _last(window, seen.module)
         if given is None or not _evaluates(given, max(window.steps, 1), at.share):
             continue
+        noun = "layer acts" if seen.dependent == 1 else "layers act"
         yield Finding(
             place="loop",
             message=Bilingual(
                 f"the model {seen.module} is measured in training mode, first after step {seen.step}, and "
-                f"never ran in evaluation mode: {seen.dependent} layers ({named(seen.training)}) act as in "
+                f"never ran in evaluation mode: {seen.dependent} {noun} ({named(seen.training)}) as in "
                 f"training",
                 f"模型 {seen.module} 以训练模式被测量（首次在第 {seen.step} 步之后），从未以评估模式运行："
                 f"{seen.dependent} 个层（{named(seen.training).zh}）的行为与训练时相同",

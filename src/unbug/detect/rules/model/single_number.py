@@ -6,8 +6,8 @@ How it decides: a recurrent layer has a state of one unit; or a linear layer wit
     number, and the next weights take just one; or all hidden convolutions, two or more, with kernels larger
     than 1, give one channel. And at the end, after `rows` recorded steps or more, the training loss was
     still above `left` of what it was at the start.
-When it is wrong: codes of one number on purpose; gates of 1x1 convolutions, several networks that are trained
-    in turn, and models whose loss falls nevertheless are left out.
+When it is wrong: codes of one number on purpose; gates of 1x1 convolutions, blocks that are made alike,
+    several networks that are trained in turn, and models whose loss falls nevertheless are left out.
 What to do: widen the layer; 8 to 64 units are a start.
 Source: Goodfellow et al. 2016, "Deep Learning", section 5.2, on capacity; the numbers are ours.
 """
@@ -90,11 +90,23 @@ def _weights(window: Window) -> list[Place]:
     return [one for one in window.places if one.kind == "parameter" and len(one.shape) >= 2]
 
 
+def _alike(window: Window, first: str, second: str) -> bool:
+    """Whether the two lie in different blocks of the same shapes, such as the couplings of a flow."""
+    apart = next(
+        (n for n, (a, b) in enumerate(zip(first.split("."), second.split("."), strict=False)) if a != b), 0
+    )
+    shapes = []
+    for path in (first, second):
+        block = ".".join(path.split(".")[: apart + 1])
+        shapes.append([one.shape for one in _weights(window) if one.path.startswith(f"{block}.")])
+    return len(shapes[0]) > 1 and shapes[0] == shapes[1]
+
+
 def _linear(window: Window) -> str:
     for first, second in pairwise(one for one in _weights(window) if prod(one.shape) > 1):
         if len(first.shape) == len(second.shape) == 2 and first.path.endswith("weight"):
             narrow = first.shape[0] == 1 < first.shape[1] and second.shape[1] == 1 < second.shape[0]
-            if narrow and second.path.endswith("weight"):
+            if narrow and second.path.endswith("weight") and not _alike(window, first.path, second.path):
                 return first.path.rpartition(".")[0] or first.path
     return ""
 
@@ -134,6 +146,16 @@ CASES = (
     silent(
         "a head of one output, and nothing after it",
         places=(_place("a", 8, 4, order=0), _place("b", 1, 8, order=1)),
+        **_ends(0.9),
+    ),
+    silent(
+        "couplings of a flow",
+        places=(
+            _place("0.a", 32, 1, order=0),
+            _place("0.b", 1, 32, order=1),
+            _place("1.a", 32, 1, order=2),
+            _place("1.b", 1, 32, order=3),
+        ),
         **_ends(0.9),
     ),
     silent("too short", places=_CODE, **_ends(0.9, rows=29)),
